@@ -1,0 +1,39 @@
+import type { KubeObject } from '../api/object.ts'
+import type { UserInfo } from '../authn/types.ts'
+import type { ResourceDefinition } from '../resources/definition.ts'
+
+export type AdmissionOperation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
+
+export type AdmissionRequest = {
+  operation: AdmissionOperation
+  definition: ResourceDefinition
+  subresource: string
+  namespace: string
+  /** May be '' on create with generateName, and on deletecollection. */
+  name: string
+  /** The new object; mutating steps change it in place or replace it. Undefined on DELETE. */
+  object: KubeObject | undefined
+  oldObject: KubeObject | undefined
+  user: UserInfo
+  dryRun: boolean
+  /** CreateOptions, UpdateOptions, DeleteOptions or PatchOptions as received. */
+  options: KubeObject | undefined
+  /** Sent to the client as Warning headers. */
+  warn: (message: string) => void
+  /** Key of the form `step.name/key`. */
+  annotateAudit: (key: string, value: string) => void
+  /** Aborted when the request's time is over or the client is gone. */
+  signal: AbortSignal
+}
+
+/**
+ * A step refuses by throwing ApiError (forbidden(...) mostly). Order is that of the list: all `mutate`, then — after
+ * validation — all `validate`. `reinvoke` marks mutating steps to run again when a later one changed the object.
+ * A step whose `handles` is false costs nothing.
+ */
+export type AdmissionStep = {
+  name: string
+  handles: (request: Pick<AdmissionRequest, 'operation' | 'definition' | 'subresource'>) => boolean
+  mutate?: (request: AdmissionRequest) => void | Promise<void>
+  validate?: (request: AdmissionRequest) => void | Promise<void>
+}
