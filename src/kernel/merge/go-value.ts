@@ -1,0 +1,17 @@
+import type { Json } from '../api/object.ts'
+
+/** A JSON value as Go's `%v` prints it; Kubernetes' patch errors quote values in this form. Cut at 1,000 characters. */
+export function goValue(value: Json | undefined): string {
+  const text = print(value)
+  return text.length > 1000 ? `${text.slice(0, 1000)}...` : text
+}
+
+function print(value: Json | undefined): string {
+  if (value === null || value === undefined) return '<nil>'
+  if (Array.isArray(value)) return `[${value.map(print).join(' ')}]`
+  if (typeof value !== 'object') return String(value)
+  const fields = Object.keys(value)
+    .sort()
+    .map((key) => `${key}:${print(value[key])}`)
+  return `map[${fields.join(' ')}]`
+}
