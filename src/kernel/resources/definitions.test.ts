@@ -83,9 +83,9 @@ test('kinds are found by group, version and kind', () => {
 
 const core = 'io.k8s.api.core.v1.'
 const fields: [string, Schema][] = [
-  [`${core}PodSpec.hostNetwork`, { type: 'boolean' }],
+  [`${core}PodSpec.hostNetwork`, { type: 'boolean', 'x-omit-zero': true }],
   [`${core}PodSpec.terminationGracePeriodSeconds`, { type: 'integer', format: 'int64' }],
-  [`${core}Probe.periodSeconds`, { type: 'integer', format: 'int32' }],
+  [`${core}Probe.periodSeconds`, { type: 'integer', format: 'int32', 'x-omit-zero': true }],
   [`${core}Probe.httpGet`, refTo(`${core}HTTPGetAction`)],
   [`${core}HTTPGetAction.port`, refTo('io.k8s.apimachinery.pkg.util.intstr.IntOrString')],
   [`${core}Secret.data`, { type: 'object', additionalProperties: { type: 'string', format: 'byte' } }],

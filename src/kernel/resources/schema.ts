@@ -47,6 +47,11 @@ export type Schema = {
   'x-kubernetes-patch-merge-key'?: string
   /** 'merge', 'replace', 'retainKeys', or a comma-joined pair as Kubernetes writes it ('merge,retainKeys'). */
   'x-kubernetes-patch-strategy'?: string
+  /**
+   * Built-in kinds only, never published: whether a zero value is left out, as Go's `omitempty` does. Where it is not
+   * said, empty strings, lists and maps are left out, and zero numbers and false are kept.
+   */
+  'x-omit-zero'?: boolean
   'x-kubernetes-group-version-kind'?: { group: string; version: string; kind: string }[]
   'x-kubernetes-validations'?: {
     rule: string

@@ -1,5 +1,5 @@
 /**
- * Makes definitions.json, the schemas of all built-in kinds. Run by hand when Kubernetes' types change:
+ * Makes definitions.json, the schemas of all built-in kinds, and messages.json, their protobuf field numbers. Run by hand when Kubernetes' types change:
  *
  *   node src/kernel/resources/data/generate.ts TYPED_SCHEMA.json PROTO.json
  *
@@ -8,7 +8,7 @@
  * widths, bytes, and the kinds that the first lacks. The tables in ./tables/ hold what neither knows.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { buildDefinitions } from './tables/build.ts'
+import { buildDefinitions, buildMessages } from './tables/build.ts'
 import type { ProtoPackages, TypedSchema } from './tables/sources.ts'
 
 const [typedFile, protoFile] = process.argv.slice(2)
@@ -28,3 +28,4 @@ function writeLines(file: string, value: Readonly<Record<string, unknown>>): voi
 }
 
 writeLines('definitions.json', buildDefinitions(typed, proto))
+writeLines('messages.json', buildMessages(proto))

@@ -2,9 +2,10 @@ import type { Json } from '../../../api/object.ts'
 import type { Schema } from '../../schema.ts'
 import { refTo } from '../../schema.ts'
 import { DESCRIPTIONS, FIELD_DESCRIPTIONS } from './descriptions.ts'
-import { NOT_KINDS, OPTION_KINDS, PACKAGES, WRITTEN_DIFFERENTLY } from './kinds.ts'
+import { MORE_MESSAGES, NOT_KINDS, OPTION_KINDS, PACKAGES, WRITTEN_DIFFERENTLY } from './kinds.ts'
 import { ENUMS, LIST_KEYS, PATCH } from './merge.ts'
 import { definitionName, GROUPS, INLINED, JSON_NAMES, shortName } from './names.ts'
+import { omittedWhenZero } from './omit.ts'
 import { OPTIONAL, REQUIRED, ZERO_DEFAULTS } from './required.ts'
 import type { ProtoMessage, ProtoPackages, TypedField, TypedSchema, TypedType } from './sources.ts'
 import { messagesByName, parseProtoType } from './sources.ts'
@@ -17,7 +18,7 @@ type Field = { type: string; pkg: string }
 export function buildDefinitions(typed: TypedSchema, proto: ProtoPackages): Record<string, Schema> {
   const messages = messagesByName(proto)
   const types = new Map(typed.map((t) => [t.name, t]))
-  const roots = [...messages.keys()].filter((name) => isKind(name, messages.get(name)!)).concat(OPTION_KINDS)
+  const roots = kindMessages(messages)
   const out: Record<string, Schema> = {}
   const todo = [...roots]
   for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
@@ -36,6 +37,39 @@ export function buildDefinitions(typed: TypedSchema, proto: ProtoPackages): Reco
       const { element } = parseProtoType(type, pkg)
       if (element.includes('.')) todo.push(element)
     }
+  }
+  return out
+}
+
+function kindMessages(messages: ReadonlyMap<string, Message>): string[] {
+  return [...messages.keys()].filter((name) => isKind(name, messages.get(name)!)).concat(OPTION_KINDS)
+}
+
+/**
+ * Field numbers, by definition name: `[number, JSON name, type]` with the types `string`, `bytes`, `bool`, `int32`,
+ * `int64`, `double` or a definition's name, after `*` for lists and `%` for maps. An empty JSON name marks a message
+ * whose fields belong to the object around it.
+ */
+export type MessageField = [number: number, name: string, type: string]
+
+export function buildMessages(proto: ProtoPackages): Record<string, MessageField[]> {
+  const messages = messagesByName(proto)
+  const out: Record<string, MessageField[]> = {}
+  const todo = [...kindMessages(messages), ...MORE_MESSAGES]
+  for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+    const definition = definitionName(name)
+    if (definition in out) continue
+    const message = messages.get(name)
+    if (message === undefined) throw new Error(`message ${name} is missing`)
+    out[definition] = Object.entries(message.fields)
+      .map(([field, [number, type]]): MessageField => {
+        const path = `${shortName(definition)}.${field}`
+        const { list, map, element } = parseProtoType(type, message.pkg)
+        if (element.includes('.')) todo.push(element)
+        const target = element.includes('.') ? definitionName(element) : element
+        return [number, INLINED.has(path) ? '' : (JSON_NAMES[path] ?? field), `${list ? '*' : map ? '%' : ''}${target}`]
+      })
+      .sort((a, b) => a[0] - b[0])
   }
   return out
 }
@@ -100,15 +134,16 @@ function fieldSchema(path: string, name: string, field: Field, typed: TypedField
     schema = { type: 'object', additionalProperties: inner }
     if (typed?.type.map?.elementRelationship === 'atomic') schema['x-kubernetes-map-type'] = 'atomic'
   } else if (typed?.type.elementRelationship === 'separable') schema = { ...inner, 'x-kubernetes-map-type': 'granular' }
-  const zero = (typed?.default ?? ZERO_DEFAULTS[shortName(path.slice(0, path.lastIndexOf('.')))]?.[name]) as
-    | Json
-    | undefined
+  const owner = path.slice(0, path.lastIndexOf('.'))
+  const zero = (typed?.default ?? ZERO_DEFAULTS[owner]?.[name]) as Json | undefined
   if (zero !== undefined) schema = { ...schema, default: zero }
   const patch = PATCH[path]
   if (patch !== undefined) {
     schema = { ...schema, 'x-kubernetes-patch-strategy': patch[0] }
     if (patch[1] !== undefined) schema['x-kubernetes-patch-merge-key'] = patch[1]
   }
+  const omit = omittedWhenZero(owner, name)
+  if (omit !== undefined) schema = { ...schema, 'x-omit-zero': omit }
   const values = ENUMS[path]
   if (values !== undefined) schema = { ...schema, enum: [...values] }
   return described(schema, FIELD_DESCRIPTIONS[path] ?? FIELD_DESCRIPTIONS[name])

@@ -28,6 +28,13 @@ export const OPTION_KINDS: readonly string[] = [
   'k8s.io.apimachinery.pkg.apis.meta.v1.Status',
 ]
 
+/** Messages which are read and written without having a definition: option kinds of meta/v1. */
+export const MORE_MESSAGES: readonly string[] = [
+  'k8s.io.apimachinery.pkg.apis.meta.v1.CreateOptions',
+  'k8s.io.apimachinery.pkg.apis.meta.v1.UpdateOptions',
+  'k8s.io.apimachinery.pkg.apis.meta.v1.PatchOptions',
+]
+
 /** Messages that have metadata and yet are no kinds of the API. */
 export const NOT_KINDS: ReadonlySet<string> = new Set([
   'core.v1.PersistentVolumeClaimTemplate',
