@@ -317,6 +317,6 @@ function withoutSystemFields(type: MergeType): MergeType {
   ignore(metadataFields, SYSTEM_METADATA)
   ignore(fields, ['apiVersion', 'kind'])
   const metadataType = { ...metadata.type, map: { ...metadata.type.map, fields: metadataFields } }
-  fields.set('metadata', { ...metadata, type: metadataType, implied: true })
+  fields.set('metadata', { ...metadata, type: metadataType, implied: EMPTY })
   return { ...type, map: { ...root, fields } }
 }

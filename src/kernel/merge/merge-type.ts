@@ -32,8 +32,11 @@ export type MapType = {
 export type FieldType = {
   path: PathElement
   type: MergeType
-  /** A struct that Kubernetes' Go types always have: an object without it is compared as if it held `{}`. */
-  implied: boolean
+  /**
+   * What an object that lacks the field is compared as holding, because Kubernetes' Go type always writes it: `{}` for
+   * a struct, null for a required list or map.
+   */
+  implied: Json | undefined
   /** Kept by the server itself: comparisons pass over it. */
   ignored: boolean
 }
@@ -42,6 +45,8 @@ export type FieldType = {
 export const DEDUCED: MergeType = { scalar: 'any', list: undefined, map: undefined }
 DEDUCED.list = { kind: 'atomic', keys: [], element: DEDUCED }
 DEDUCED.map = { atomic: false, fields: new Map(), element: DEDUCED }
+
+const NO_FIELDS: Json = Object.freeze({})
 
 const ROOT_FIELDS: Record<string, Schema> = { apiVersion: { type: 'string' }, kind: { type: 'string' } }
 
@@ -159,7 +164,9 @@ class Compiler {
     const map: MapType = { atomic: schema['x-kubernetes-map-type'] === 'atomic', fields, element: undefined }
     for (const [name, property] of Object.entries(schema.properties ?? {})) {
       const type = this.compile(property)
-      const implied = this.#withImplied && type.map !== undefined && isEmptyObject(property.default)
+      const implied = this.#withImplied
+        ? impliedValue(type, property, schema.required?.includes(name) === true)
+        : undefined
       fields.set(name, { path: fieldElement(name), type, implied, ignored: false })
     }
     const extra = schema.additionalProperties
@@ -174,6 +181,11 @@ class Compiler {
     }
     return map
   }
+}
+
+function impliedValue(type: MergeType, property: Schema, required: boolean): Json | undefined {
+  if (type.map !== undefined && isEmptyObject(property.default)) return NO_FIELDS
+  return required && type.scalar === undefined ? null : undefined
 }
 
 function isEmptyObject(value: Json | undefined): boolean {

@@ -101,7 +101,7 @@ function compareMaps(type: MapType, left: JsonObject | null, right: JsonObject |
     if (old === value) continue
     const field = type.fields.get(name)
     if (field?.ignored) continue
-    if (old === undefined && field?.implied) old = NOTHING
+    if (old === undefined) old = field?.implied
     const found = compare(field?.type ?? type.element ?? DEDUCED, old, value)
     if (found !== undefined) differences.put(field?.path ?? fieldElement(name), found)
   }
@@ -110,7 +110,7 @@ function compareMaps(type: MapType, left: JsonObject | null, right: JsonObject |
     if (old === undefined || own(after, name) !== undefined) continue
     const field = type.fields.get(name)
     if (field?.ignored) continue
-    const found = compare(field?.type ?? type.element ?? DEDUCED, old, field?.implied ? NOTHING : undefined)
+    const found = compare(field?.type ?? type.element ?? DEDUCED, old, field?.implied)
     if (found !== undefined) differences.put(field?.path ?? fieldElement(name), found)
   }
   return differences.result()
