@@ -1,5 +1,6 @@
 import type { JsonObject, KubeObject } from '../api/object.ts'
 import type { FieldError } from '../api/status.ts'
+import type { UserInfo } from '../authn/types.ts'
 import type { Schema } from './schema.ts'
 
 export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch'
@@ -36,6 +37,8 @@ export type StrategyContext = {
   subresource: string
   /** Name of the user who writes. */
   user: string
+  /** Everything known about that user, for kinds that record it (CertificateSigningRequest). */
+  userInfo?: UserInfo
 }
 
 /**

@@ -33,7 +33,7 @@ export function validateName(name: string, format: NameFormat = 'dns-subdomain',
 /** Metadata on creation, after the name has been generated. */
 export function validateObjectMeta(
   object: KubeObject,
-  definition: Pick<ResourceDefinition, 'namespaced' | 'strategy'>,
+  definition: Pick<ResourceDefinition, 'namespaced' | 'strategy' | 'custom'>,
 ): FieldError[] {
   const meta = object.metadata
   const errors: FieldError[] = []
@@ -56,6 +56,10 @@ export function validateObjectMeta(
     errors.push(fieldError.invalid('metadata.generation', meta.generation, 'must be greater than or equal to 0'))
   validateCommon(meta, errors)
   validateFinalizersInto(meta.finalizers, 'metadata.finalizers', errors)
+  if (definition.custom !== true)
+    meta.finalizers?.forEach((finalizer, i) => {
+      errors.push(...validateKubeFinalizer(finalizer, `metadata.finalizers[${i}]`))
+    })
   return errors
 }
 
@@ -188,6 +192,15 @@ function validateFinalizersInto(finalizers: readonly string[] | undefined, path:
     for (const message of qualifiedName(finalizer)) errors.push(fieldError.invalid(path, finalizer, message))
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion'))
     errors.push(fieldError.invalid(path, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'))
+}
+
+const STANDARD_FINALIZERS = ['kubernetes', 'orphan', 'foregroundDeletion']
+
+/** Built-in kinds accept finalizers without a domain only from Kubernetes itself. */
+export function validateKubeFinalizer(finalizer: string, path: string): FieldError[] {
+  return finalizer.includes('/') || STANDARD_FINALIZERS.includes(finalizer)
+    ? []
+    : [fieldError.invalid(path, finalizer, 'name is neither a standard finalizer name nor is it fully qualified')]
 }
 
 function validateManagedFields(entries: readonly ManagedFieldsEntry[]): FieldError[] {

@@ -202,3 +202,14 @@ export function pathSegmentName(value: string, prefix = false): string[] {
   if (!prefix && (value === '.' || value === '..')) return [`may not be '${value}'`]
   return ['/', '%'].filter((c) => value.includes(c)).map((c) => `may not contain '${c}'`)
 }
+
+/** At least two labels; one trailing dot is allowed. */
+export function fullyQualifiedDomainName(value: string): string[] {
+  const name = value.endsWith('.') ? value.slice(0, -1) : value
+  const errors = dns1123Subdomain(name)
+  if (errors.length > 0) return [errors.join(',')]
+  const labels = name.split('.')
+  if (labels.length < 2) return ['should be a domain with at least two segments separated by dots']
+  const wrong = labels.map(dns1123Label).find((messages) => messages.length > 0)
+  return wrong === undefined ? [] : [wrong.join(',')]
+}
