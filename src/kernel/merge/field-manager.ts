@@ -223,7 +223,11 @@ class Engine {
 
     const source = live === undefined ? EMPTY : { ...live, metadata: { ...live.metadata, managedFields: undefined } }
     const merged = mergeTyped(this.#type, source as JsonObject, config as JsonObject, this.#custom)
-    const object = this.#prune(merged, managed, applied, last?.set) as KubeObject
+    const pruned = this.#prune(merged, managed, applied, last?.set)
+    // An empty list is owned by nobody, and so is gone even where the configuration has it.
+    const object = (
+      pruned === merged ? merged : mergeTyped(this.#type, pruned, config as JsonObject, this.#custom)
+    ) as KubeObject
     const found = this.#compare(live, object)
     if (found !== undefined) {
       const changed = union(found.added, found.modified)

@@ -39,8 +39,8 @@ export function canonicalElement(text: string): PathElement | undefined {
       return `i:${index}`
     }
     default:
-      if (text.charAt(1) === ':' || text.length < 2) return undefined
-      throw new SyntaxError(`missing colon: ${text}`)
+      if (text.charAt(1) !== ':') throw new SyntaxError(`missing colon: ${text}`)
+      return undefined
   }
 }
 

@@ -113,7 +113,10 @@ function elementOf(type: ListType, item: Json): PathElement {
   return 'element' in found ? found.element : `?:${JSON.stringify(item)}`
 }
 
-/** `value` without the fields, entries and items that `set` has as members. The result shares its parts with `value`. */
+/**
+ * `value` without the fields, entries and items that `set` has as members. A container that is no member stays, even
+ * when it is left empty. The result shares its parts with `value`.
+ */
 export function removeFields(type: MergeType, value: Json, set: FieldSet): Json | undefined {
   if (Array.isArray(value)) {
     const { list } = type
@@ -123,7 +126,7 @@ export function removeFields(type: MergeType, value: Json, set: FieldSet): Json 
       const left = removeChild(list.element, item, set[elementOf(list, item)])
       if (left !== undefined) out.push(left)
     }
-    return out.length === 0 ? undefined : out
+    return out
   }
   if (!isObject(value)) return value
   const { map } = type
@@ -136,7 +139,7 @@ export function removeFields(type: MergeType, value: Json, set: FieldSet): Json 
     const left = removeChild(field?.type ?? map.element ?? DEDUCED, child, set[field?.path ?? fieldElement(name)])
     if (left !== undefined) setOwn(out, name, left)
   }
-  return Object.keys(out).length === 0 ? undefined : out
+  return out
 }
 
 function removeChild(type: MergeType, value: Json, node: FieldSet | undefined): Json | undefined {
