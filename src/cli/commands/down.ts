@@ -1,0 +1,30 @@
+import { existsSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { clusterPaths, processStartTime, runningControlPlane } from '../cluster.ts'
+import { CliError } from '../error.ts'
+import { say, step } from '../output.ts'
+
+const GRACE_MS = 15_000
+
+export async function down(options: { name?: string; dataDir?: string; deleteData?: boolean }): Promise<void> {
+  const paths = clusterPaths(options)
+  const running = runningControlPlane(paths)
+  if (running === undefined) say(`the control plane of ${paths.name} does not run`)
+  else
+    await step('stopping the control plane', async () => {
+      process.kill(running.pid, 'SIGTERM')
+      const deadline = Date.now() + GRACE_MS
+      while (processStartTime(running.pid) === running.startTime) {
+        if (Date.now() > deadline) {
+          process.kill(running.pid, 'SIGKILL')
+          say(`it did not stop within ${GRACE_MS / 1000} seconds and was killed; nothing acknowledged is lost`)
+        }
+        await sleep(25)
+      }
+    })
+  rmSync(paths.process, { force: true })
+  if (!options.deleteData) return
+  if (existsSync(paths.directory) && !existsSync(paths.settings) && !existsSync(paths.pki))
+    throw new CliError(`${paths.directory} does not look like the data of a cluster: not deleted`)
+  await step(`deleting ${paths.directory}`, async () => rmSync(paths.directory, { recursive: true, force: true }))
+}

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { adminClient } from '../admin.ts'
+import { clusterPaths, type ClusterPaths, runningControlPlane } from '../cluster.ts'
+import { CliError } from '../error.ts'
+import { requireEtcd } from '../packages.ts'
+import { print, say, step } from '../output.ts'
+import { readSettings, type Settings } from '../settings.ts'
+import { writePrivate } from '../../platform/files.ts'
+
+const CONTROL_PLANE = fileURLToPath(new URL('../../control-plane/main.ts', import.meta.url))
+const READY_TIMEOUT_MS = 60_000
+
+export async function up(options: Record<string, unknown>): Promise<void> {
+  const { config, ...flags } = options
+  const settings = readSettings(flags, config as string | undefined)
+  const paths = clusterPaths({ name: settings.name, ...(settings.dataDir === undefined ? {} : { dataDir: settings.dataDir }) })
+  const running = runningControlPlane(paths)
+  if (running !== undefined) {
+    await step('the control plane runs already', () => waitReady(paths, running.pid))
+    return summary(paths, running.port)
+  }
+  if (settings.store === 'etcd' && settings.etcdEndpoints.length === 0) await requireEtcd()
+  mkdirSync(dirname(paths.log), { recursive: true, mode: 0o700 })
+  mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
+  const pid = await step('starting the control plane', () => start(paths, settings))
+  await step('waiting until it is ready', () => waitReady(paths, pid))
+  const now = runningControlPlane(paths)
+  if (now === undefined) throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
+  summary(paths, now.port)
+}
+
+/** Starts the process in the background; resolves with its id when it holds the data folder and has its files. */
+async function start(paths: ClusterPaths, settings: Settings): Promise<number> {
+  const requested = join(paths.directory, `settings.${process.pid}.json`)
+  writePrivate(requested, JSON.stringify(settings, null, 2))
+  const log = openSync(paths.log, 'a', 0o600)
+  const failure = join(paths.directory, `failure.${process.pid}.txt`)
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CONTROL_PLANE, paths.directory, requested, failure], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+    env: process.env,
+  })
+  closeSync(log)
+  const exited = new Promise<number | string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+    child.once('error', (error) => resolve(error.message))
+  })
+  const deadline = Date.now() + READY_TIMEOUT_MS
+  try {
+    for (;;) {
+      const ended = await Promise.race([exited, sleep(25, undefined)])
+      if (ended !== undefined) {
+        const reason = existsSync(failure) ? readFileSync(failure, 'utf8').trim() : `it ended with ${ended}`
+        throw new CliError(`the control plane did not start: ${reason}\n  its log: ${paths.log}`)
+      }
+      const process = runningControlPlane(paths)
+      if (process !== undefined && process.pid === child.pid) break
+      if (Date.now() > deadline) throw new CliError(`the control plane does not start; its log is ${paths.log}`)
+    }
+  } finally {
+    rmSync(requested, { force: true })
+    rmSync(failure, { force: true })
+  }
+  child.unref()
+  return child.pid!
+}
+
+async function waitReady(paths: ClusterPaths, pid: number): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS
+  let last = 'it does not answer'
+  while (Date.now() < deadline) {
+    const running = runningControlPlane(paths)
+    if (running === undefined || running.pid !== pid) throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
+    if (existsSync(paths.kubeconfig)) {
+      try {
+        const admin = await adminClient(paths)
+        await admin.get('/readyz')
+        return
+      } catch (error) {
+        last = (error as Error).message
+      }
+    }
+    await sleep(50)
+  }
+  throw new CliError(`the control plane is not ready: ${last}; its log is ${paths.log}`)
+}
+
+function summary(paths: ClusterPaths, port: number): void {
+  say('')
+  print(`cluster      ${paths.name}`)
+  print(`API server   https://127.0.0.1:${port}`)
+  print(`kubeconfig   ${paths.kubeconfig}`)
+  print(`data         ${paths.directory}`)
+  print(`log          ${paths.log}`)
+  print('')
+  print('closed       plain HTTP, TLS below 1.2, callers without credentials (but for health), everything RBAC does not allow')
+  print('open         TLS on the loopback address for the holder of the kubeconfig')
+  print('')
+  print('next         export KUBECONFIG=$(./rampart kubeconfig)')
+  print('             kubectl get namespaces')
+}

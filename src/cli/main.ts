@@ -1,0 +1,87 @@
+import { Command, CommanderError } from 'commander'
+import { CliError } from './error.ts'
+import { say } from './output.ts'
+
+/** Commands load their code only when they run: start-up stays short. */
+function program(): Command {
+  const root = new Command('rampart')
+    .description('Secure Kubernetes clusters on machines you own.')
+    .exitOverride()
+    .showHelpAfterError('(add --help for what can be given)')
+    .configureHelp({ sortSubcommands: false })
+
+  root
+    .command('up')
+    .description('start the control plane of a cluster; does nothing when it runs already')
+    .option('--config <file>', 'YAML file with the same settings, names in camel case')
+    .option('--name <name>', 'name of the cluster (default "default")')
+    .option('--data-dir <folder>', 'where the cluster keeps its data (default /var/lib/rampart/NAME for root)')
+    .option('--port <port>', 'port of the API server, 0 for any free one (default 6443)')
+    .option('--bind-address <address>', 'address to listen on (default 127.0.0.1)')
+    .option('--store <store>', 'lmdb (embedded) or etcd (default lmdb)')
+    .option('--etcd-endpoints <urls>', 'comma-separated https:// endpoints of an etcd of yours')
+    .option('--etcd-ca <file>', 'CA of that etcd')
+    .option('--etcd-cert <file>', 'client certificate for that etcd')
+    .option('--etcd-key <file>', 'its key')
+    .option('--nodes <count>', 'machines to create; 0 (the control plane alone) is the only value so far')
+    .option('--audit-policy <file>', 'audit.k8s.io/v1 Policy')
+    .option('--api-server-names <names>', "comma-separated further names and addresses in the server's certificate")
+    .action(async (options) => (await import('./commands/up.ts')).up(options))
+
+  withCluster(root.command('down').description('stop the control plane; its data stays'))
+    .option('--delete-data', 'also delete all data of the cluster')
+    .action(async (options) => (await import('./commands/down.ts')).down(options))
+  withCluster(root.command('status').description('what runs, where, since when, until when certificates are valid'))
+    .option('-o, --output <format>', 'json, yaml, wide or name')
+    .action(async (options) => (await import('./commands/status.ts')).status(options))
+  withCluster(root.command('logs').description("the control plane's log"))
+    .option('-f, --follow', 'go on as lines come')
+    .option('--tail <lines>', 'only the last lines (default 100, -1 for all)')
+    .action(async (options) => (await import('./commands/logs.ts')).logs(options))
+  withCluster(root.command('doctor').description('what is missing, wrong or about to expire; exit 1 if anything is'))
+    .option('-o, --output <format>', 'json or yaml')
+    .action(async (options) => (await import('./commands/doctor.ts')).doctor(options))
+  withCluster(root.command('kubeconfig').description("path of the administrator's kubeconfig")).action(async (options) =>
+    (await import('./commands/kubeconfig.ts')).kubeconfig(options),
+  )
+  withCluster(root.command('backup').description('write a consistent copy of the store while it is in use'))
+    .argument('<file>', 'file to write; must not exist')
+    .action(async (file, options) => (await import('./commands/backup.ts')).backup(file, options))
+  withCluster(root.command('restore').description('put a backup in place of an empty store; the control plane must be down'))
+    .argument('<file>', 'file that backup wrote')
+    .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options))
+  withCluster(root.command('version').description('versions of the program and of the running server'))
+    .option('-o, --output <format>', 'json or yaml')
+    .action(async (options) => (await import('./commands/version.ts')).version(options))
+  root
+    .command('completion')
+    .description('shell completion: eval "$(rampart completion bash)"')
+    .argument('<shell>', 'bash or zsh')
+    .action(async (shell) => (await import('./commands/completion.ts')).completion(shell, root))
+  return root
+}
+
+function withCluster(command: Command): Command {
+  return command
+    .option('--name <name>', 'name of the cluster (default "default")')
+    .option('--data-dir <folder>', 'where the cluster keeps its data')
+}
+
+async function main(): Promise<void> {
+  try {
+    await program().parseAsync(process.argv)
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2
+      return
+    }
+    if (error instanceof CliError) {
+      say(`rampart: ${error.message}`)
+      process.exitCode = error.exitCode
+      return
+    }
+    throw error
+  }
+}
+
+await main()

@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs'
+import { load } from 'js-yaml'
+import { CliError } from './error.ts'
+
+/** What `up` can be told, by flag or by a configuration file with the same names. */
+export type Settings = {
+  name: string
+  dataDir: string | undefined
+  port: number
+  store: 'lmdb' | 'etcd'
+  /** Other people's etcd; none: the control plane starts its own. */
+  etcdEndpoints: string[]
+  etcdCa: string | undefined
+  etcdCert: string | undefined
+  etcdKey: string | undefined
+  nodes: number
+  /** audit.k8s.io/v1 Policy file. */
+  auditPolicy: string | undefined
+  /** Further names and addresses in the server's certificate. */
+  apiServerNames: string[]
+  /** Address to listen on. */
+  bindAddress: string
+}
+
+export const DEFAULTS: Settings = {
+  name: 'default',
+  dataDir: undefined,
+  port: 6443,
+  store: 'lmdb',
+  etcdEndpoints: [],
+  etcdCa: undefined,
+  etcdCert: undefined,
+  etcdKey: undefined,
+  nodes: 0,
+  auditPolicy: undefined,
+  apiServerNames: [],
+  bindAddress: '127.0.0.1',
+}
+
+type Check = (value: unknown) => unknown
+
+const text: Check = (value) => {
+  if (typeof value !== 'string' || value === '') throw new Error('must be a text')
+  return value
+}
+const list: Check = (value) => {
+  const items = typeof value === 'string' ? value.split(',').filter((v) => v !== '') : value
+  if (!Array.isArray(items) || items.some((v) => typeof v !== 'string')) throw new Error('must be a list of texts')
+  return items
+}
+const integer =
+  (min: number, max: number): Check =>
+  (value) => {
+    const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+    if (typeof number !== 'number' || !Number.isInteger(number) || number < min || number > max)
+      throw new Error(`must be a whole number from ${min} to ${max}`)
+    return number
+  }
+
+/** File keys are the flags' names in camel case: `--data-dir` is `dataDir`. */
+const CHECKS: Record<keyof Settings, Check> = {
+  name: text,
+  dataDir: text,
+  port: integer(0, 65535),
+  store: (value) => {
+    if (value !== 'lmdb' && value !== 'etcd') throw new Error('must be lmdb or etcd')
+    return value
+  },
+  etcdEndpoints: list,
+  etcdCa: text,
+  etcdCert: text,
+  etcdKey: text,
+  nodes: (value) => {
+    const nodes = integer(0, 1000)(value)
+    if (nodes !== 0) throw new Error('must be 0: machines cannot be added by this version, the control plane stands alone')
+    return nodes
+  },
+  auditPolicy: text,
+  apiServerNames: list,
+  bindAddress: text,
+}
+
+function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
+}
+
+function checked(source: Record<string, unknown>, where: (key: string) => string): Partial<Settings> {
+  const out: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(source)) {
+    if (value === undefined) continue
+    if (!Object.hasOwn(CHECKS, key))
+      throw new CliError(`${where(key)} is not a setting; settings are ${Object.keys(CHECKS).join(', ')}`, 2)
+    try {
+      out[key] = CHECKS[key as keyof Settings](value)
+    } catch (error) {
+      throw new CliError(`${where(key)} ${(error as Error).message}, not ${JSON.stringify(value)}`, 2)
+    }
+  }
+  return out as Partial<Settings>
+}
+
+function readFile(file: string): Partial<Settings> {
+  let value: unknown
+  try {
+    value = load(readFileSync(file, 'utf8'), { filename: file })
+  } catch (error) {
+    throw new CliError(`the configuration file cannot be used: ${(error as Error).message}`, 2)
+  }
+  if (value === null || value === undefined) return {}
+  if (typeof value !== 'object' || Array.isArray(value)) throw new CliError(`${file}: must be a map of settings`, 2)
+  return checked(value as Record<string, unknown>, (key) => `${file}: ${key}`)
+}
+
+/** Flags win over the file, the file over the defaults. Throws CliError that names the setting and where it stands. */
+export function readSettings(flags: Record<string, unknown>, file: string | undefined): Settings {
+  const merged = { ...DEFAULTS, ...(file === undefined ? {} : readFile(file)), ...checked(flags, flagOf) }
+  if (merged.etcdEndpoints.length > 0) {
+    if (merged.store !== 'etcd') throw new CliError('--etcd-endpoints needs --store etcd', 2)
+    for (const endpoint of merged.etcdEndpoints)
+      if (!/^https:\/\/[^/]+$/.test(endpoint))
+        throw new CliError(`--etcd-endpoints ${JSON.stringify(endpoint)} must be https://HOST:PORT: etcd is reached over TLS only`, 2)
+    if (!merged.etcdCa || !merged.etcdCert || !merged.etcdKey)
+      throw new CliError('--etcd-endpoints needs --etcd-ca, --etcd-cert and --etcd-key: both ends are verified', 2)
+  }
+  return merged
+}

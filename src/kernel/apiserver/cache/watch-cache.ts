@@ -1,0 +1,231 @@
+import type { KubeObject } from '../../api/object.ts'
+import { ApiError } from '../../api/status.ts'
+import type { KeyValue, Store, Watch, WatchEvent } from '../../store/store.ts'
+import { Entry, parseStored, withResourceVersion } from './entry.ts'
+import { ResourceCache } from './resource-cache.ts'
+
+/** Turns an object's bytes into what the store keeps and back: encryption at rest plugs in here. */
+export type ValueTransformer = {
+  toStorage: (value: Buffer, storageKey: string) => Buffer | Promise<Buffer>
+  fromStorage: (value: Uint8Array, storageKey: string) => Uint8Array | Promise<Uint8Array>
+}
+
+export const identityTransformer: ValueTransformer = {
+  toStorage: (value) => value,
+  fromStorage: (value) => value,
+}
+
+export const REGISTRY = '/registry/'
+
+/** `/registry/<group>/<resource>/`; the core group is written `core`. */
+export function resourcePrefix(group: string, plural: string): string {
+  return `${REGISTRY}${group === '' ? 'core' : group}/${plural}/`
+}
+
+function splitKey(storageKey: string): { prefix: string; key: string } | undefined {
+  const group = storageKey.indexOf('/', REGISTRY.length)
+  const resource = group < 0 ? -1 : storageKey.indexOf('/', group + 1)
+  if (resource < 0) return undefined
+  return { prefix: storageKey.slice(0, resource + 1), key: storageKey.slice(resource + 1) }
+}
+
+type Waiter = { revision: number; resolve: () => void }
+
+/**
+ * The whole registry in memory, fed by one watch on the store in revision order. A read that must be linearizable asks
+ * the store for its revision first and waits until the cache has seen it.
+ */
+export class WatchCache {
+  readonly #store: Store
+  readonly #transformer: ValueTransformer
+  readonly #resources = new Map<string, ResourceCache>()
+  /** Objects that this process is writing, by the very bytes handed to the store: spares decoding them again. */
+  readonly #inFlight = new WeakMap<Uint8Array, KubeObject>()
+  #waiters: Waiter[] = []
+  #watch: Watch | undefined
+  #revision = 0
+  #floor = 0
+  #failure: Error | undefined
+  #queue: Promise<void> | undefined
+  #probe: Promise<number> | undefined
+  readonly #log: (message: string, fields: Record<string, unknown>) => void
+
+  constructor(
+    store: Store,
+    transformer: ValueTransformer,
+    log: (message: string, fields: Record<string, unknown>) => void,
+  ) {
+    this.#store = store
+    this.#transformer = transformer
+    this.#log = log
+  }
+
+  /** Revision up to which the cache is complete. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure
+  }
+
+  resource(prefix: string): ResourceCache {
+    let cache = this.#resources.get(prefix)
+    if (cache === undefined) this.#resources.set(prefix, (cache = new ResourceCache(this.#floor)))
+    return cache
+  }
+
+  resources(): IterableIterator<[string, ResourceCache]> {
+    return this.#resources.entries()
+  }
+
+  /** Loads everything and follows. Resolves when the cache may serve. */
+  async start(): Promise<void> {
+    const { revision, kvs } = await this.#store.range({ key: REGISTRY, prefix: true })
+    this.#floor = revision
+    this.#revision = revision
+    const loaded = new Map<string, Entry[]>()
+    for (const kv of kvs) {
+      const at = splitKey(kv.key)
+      if (at === undefined) continue
+      const entry = this.#entry(at.key, kv, await this.#transformer.fromStorage(kv.value, kv.key))
+      const list = loaded.get(at.prefix)
+      if (list === undefined) loaded.set(at.prefix, [entry])
+      else list.push(entry)
+    }
+    for (const [prefix, entries] of loaded) this.resource(prefix).load(entries)
+    this.#follow()
+  }
+
+  #follow(): void {
+    this.#watch = this.#store.watch(
+      { key: REGISTRY, prefix: true, fromRevision: this.#revision + 1 },
+      {
+        onEvents: (events, revision) => this.#receive(events, revision),
+        onEnd: (error) => {
+          if (error === undefined) return
+          this.#failure = error
+          this.#log('the watch on the store ended', { error: error.message })
+        },
+      },
+    )
+  }
+
+  /** Bytes and parsed object of a write that is about to reach the store. */
+  announce(bytes: Uint8Array, object: KubeObject): void {
+    this.#inFlight.set(bytes, object)
+  }
+
+  #entry(key: string, kv: Pick<KeyValue, 'modRevision'>, plain: Uint8Array, known?: KubeObject): Entry {
+    const bytes = withResourceVersion(plain, kv.modRevision)
+    let object = known
+    if (object === undefined) object = parseStored(bytes)
+    else object.metadata.resourceVersion = String(kv.modRevision)
+    return new Entry(key, kv.modRevision, bytes, object)
+  }
+
+  #receive(events: WatchEvent[], revision: number): void {
+    if (this.#queue !== undefined) {
+      this.#queue = this.#queue.then(() => this.#applyAll(events, revision))
+      return
+    }
+    const pending = this.#applyAll(events, revision)
+    if (pending !== undefined) {
+      const queue = pending.catch((error: Error) => {
+        this.#failure = error
+        this.#log('an event of the store could not be applied', { error: error.message })
+      })
+      this.#queue = queue
+      void queue.then(() => {
+        if (this.#queue === queue) this.#queue = undefined
+      })
+    }
+  }
+
+  /** Synchronous unless the transformer has to wait (a key-management plugin). */
+  #applyAll(events: WatchEvent[], revision: number): Promise<void> | undefined {
+    for (let i = 0; i < events.length; i++) {
+      const pending = this.#apply(events[i]!)
+      if (pending !== undefined)
+        return pending.then(async () => {
+          for (let j = i + 1; j < events.length; j++) await this.#apply(events[j]!)
+          this.#advance(revision)
+        })
+    }
+    this.#advance(revision)
+    return undefined
+  }
+
+  #apply(event: WatchEvent): Promise<void> | undefined {
+    const at = splitKey(event.kv.key)
+    if (at === undefined) return undefined
+    const cache = this.resource(at.prefix)
+    const previous = cache.get(at.key)
+    if (event.type === 'delete') {
+      if (previous !== undefined) cache.remove(this.#tombstone(previous, event.kv.modRevision), previous)
+      return undefined
+    }
+    const known = this.#inFlight.get(event.kv.value)
+    const plain = this.#transformer.fromStorage(event.kv.value, event.kv.key)
+    if (plain instanceof Promise)
+      return plain.then((value) => cache.put(this.#entry(at.key, event.kv, value, known), previous))
+    cache.put(this.#entry(at.key, event.kv, plain, known), previous)
+    return undefined
+  }
+
+  #tombstone(previous: Entry, revision: number): Entry {
+    const object = previous.copy()
+    object.metadata.resourceVersion = String(revision)
+    return new Entry(previous.key, revision, Buffer.from(JSON.stringify(object)), object)
+  }
+
+  #advance(revision: number): void {
+    if (revision > this.#revision) this.#revision = revision
+    if (this.#waiters.length === 0) return
+    const ready = this.#waiters.filter((w) => w.revision <= this.#revision)
+    if (ready.length === 0) return
+    this.#waiters = this.#waiters.filter((w) => w.revision > this.#revision)
+    for (const waiter of ready) waiter.resolve()
+  }
+
+  /** Resolves once the cache has seen `revision`; rejects with Timeout after three seconds, as Kubernetes does. */
+  waitFor(revision: number): Promise<void> | undefined {
+    if (revision <= this.#revision) return undefined
+    return new Promise((resolve, reject) => {
+      const waiter = { revision, resolve: () => (clearTimeout(timer), resolve()) }
+      const timer = setTimeout(() => {
+        this.#waiters = this.#waiters.filter((w) => w !== waiter)
+        reject(tooLargeResourceVersion(revision, this.#revision))
+      }, 3000)
+      this.#waiters.push(waiter)
+      this.#store.requestProgress()
+    })
+  }
+
+  /** Waits until the cache holds everything that was acknowledged before this call. One probe serves all callers. */
+  async fresh(): Promise<void> {
+    this.#probe ??= this.#store.revision().finally(() => {
+      this.#probe = undefined
+    })
+    const revision = await this.#probe
+    await this.waitFor(revision)
+  }
+
+  /** Decodes a value that was read from the store's history. */
+  async decode(kv: KeyValue): Promise<Entry | undefined> {
+    const at = splitKey(kv.key)
+    if (at === undefined) return undefined
+    return this.#entry(at.key, kv, await this.#transformer.fromStorage(kv.value, kv.key))
+  }
+
+  close(): void {
+    this.#watch?.cancel()
+  }
+}
+
+export function tooLargeResourceVersion(wanted: number, current: number): ApiError {
+  return new ApiError('Timeout', `Too large resource version: ${wanted}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  })
+}

@@ -1,0 +1,121 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { KubeObject } from '../api/object.ts'
+import type { Client, ResourceId } from '../client/client.ts'
+import type { Log } from '../feature.ts'
+import { definitionsFromCrd, establish } from '../resources/custom/index.ts'
+import type { WatchCache } from './cache/watch-cache.ts'
+import { resourcePrefix } from './cache/watch-cache.ts'
+import type { KindRegistry } from './kind-registry.ts'
+
+const GROUP = 'apiextensions.k8s.io'
+const CRDS: ResourceId = { group: GROUP, version: 'v1', resource: 'customresourcedefinitions' }
+/** Holds a deleted CustomResourceDefinition back until its objects are gone. */
+export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
+
+/**
+ * Serves what CustomResourceDefinitions define: registers their kinds as soon as they are established, writes their
+ * status, and empties them before they go. Level-triggered: each round looks at the definition as it is now.
+ */
+export class CustomResources {
+  readonly #cache: WatchCache
+  readonly #kinds: KindRegistry
+  readonly #client: Client
+  readonly #log: Log
+  #stop: (() => void) | undefined
+  readonly #busy = new Map<string, Promise<void>>()
+  #closed = false
+
+  constructor(cache: WatchCache, kinds: KindRegistry, client: Client, log: Log) {
+    this.#cache = cache
+    this.#kinds = kinds
+    this.#client = client
+    this.#log = log
+  }
+
+  /** Everything that is established already is served before this returns. */
+  start(): void {
+    const resource = this.#cache.resource(resourcePrefix(GROUP, CRDS.resource))
+    const [from, to] = resource.range('')
+    for (let i = from; i < to; i++) this.#see(resource.at(i).copy())
+    this.#stop = resource.listen({
+      namespace: undefined,
+      name: undefined,
+      onEvent: (event) => {
+        if (event.deleted) this.#kinds.setCustom(event.entry.name, [])
+        else this.#see(event.entry.copy())
+      },
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#stop?.()
+    await Promise.all(this.#busy.values())
+  }
+
+  #see(crd: KubeObject): void {
+    const name = crd.metadata.name!
+    const established = isTrue(crd, 'Established')
+    this.#kinds.setCustom(name, established ? definitionsFromCrd(crd) : [])
+    this.#later(name)
+  }
+
+  /** One round at a time per definition, after the event that caused it is delivered to everyone. */
+  #later(name: string): void {
+    const before = this.#busy.get(name) ?? Promise.resolve()
+    const round = before.then(() => (this.#closed ? undefined : this.#reconcile(name))).catch((error: Error) => {
+      if (this.#closed) return
+      this.#log('warn', 'a custom resource definition could not be reconciled', { name, error: error.message })
+      setTimeout(() => this.#later(name), 1000).unref()
+    })
+    this.#busy.set(name, round)
+    void round.finally(() => {
+      if (this.#busy.get(name) === round) this.#busy.delete(name)
+    })
+  }
+
+  async #reconcile(name: string): Promise<void> {
+    const entry = this.#cache.resource(resourcePrefix(GROUP, CRDS.resource)).get(name)
+    if (entry === undefined) return
+    const crd = entry.copy()
+    if (crd.metadata.deletionTimestamp) return this.#cleanUp(crd)
+    const status = establish(crd, this.#others(crd))
+    if (isDeepStrictEqual(status, crd['status'])) return
+    await this.#client.update(CRDS, { ...crd, status }, { subresource: 'status' })
+  }
+
+  /** Names that other definitions and built-in kinds hold in the group of this one. */
+  #others(crd: KubeObject): KubeObject[] {
+    const resource = this.#cache.resource(resourcePrefix(GROUP, CRDS.resource))
+    const [from, to] = resource.range('')
+    const others: KubeObject[] = []
+    for (let i = from; i < to; i++) {
+      const other = resource.at(i)
+      if (other.name !== crd.metadata.name) others.push(other.shared())
+    }
+    return others
+  }
+
+  async #cleanUp(crd: KubeObject): Promise<void> {
+    if (!(crd.metadata.finalizers ?? []).includes(CLEANUP_FINALIZER)) return
+    const { group, names, versions } = crd['spec']
+    const prefix = resourcePrefix(group, names.plural)
+    if (this.#cache.resource(prefix).size > 0) {
+      const version = versions.find((v: { storage: boolean }) => v.storage) ?? versions[0]
+      const id: ResourceId = { group, version: version.name, resource: names.plural }
+      const { items } = await this.#client.list(id)
+      for (const item of items) {
+        const { namespace = '', name = '' } = item.metadata
+        await this.#client.delete(id, namespace, name)
+      }
+      if (this.#cache.resource(prefix).size > 0) throw new Error('its objects wait for their finalizers')
+    }
+    const finalizers = (crd.metadata.finalizers ?? []).filter((f) => f !== CLEANUP_FINALIZER)
+    await this.#client.update(CRDS, { ...crd, metadata: { ...crd.metadata, finalizers } })
+  }
+}
+
+function isTrue(crd: KubeObject, type: string): boolean {
+  const conditions = (crd['status']?.conditions ?? []) as { type: string; status: string }[]
+  return conditions.some((c) => c.type === type && c.status === 'True')
+}

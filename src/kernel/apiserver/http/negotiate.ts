@@ -1,0 +1,55 @@
+import { ApiError } from '../../api/status.ts'
+
+/** What the client wants back (k8s.io/apiserver/pkg/endpoints/handlers/negotiation). */
+export type Form = 'object' | 'table' | 'partial'
+export type Accepted = { form: Form; media: 'json' | 'yaml'; metaVersion: 'v1' | 'v1beta1' }
+
+const PLAIN: Accepted = { form: 'object', media: 'json', metaVersion: 'v1' }
+const cache = new Map<string, Accepted | ApiError>()
+
+/** Clauses are tried in the order of their q values; what cannot be served (protobuf) is passed over. */
+export function negotiate(accept: string | undefined): Accepted {
+  if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return PLAIN
+  let result = cache.get(accept)
+  if (result === undefined) {
+    result = choose(accept)
+    if (cache.size < 1000) cache.set(accept, result)
+  }
+  if (result instanceof ApiError) throw result
+  return result
+}
+
+type Clause = { media: string; parameters: Map<string, string>; q: number }
+
+export function parseAccept(accept: string): Clause[] {
+  const clauses = accept.split(',').map((part): Clause => {
+    const [media = '', ...rest] = part.split(';').map((s) => s.trim())
+    const parameters = new Map(rest.map((p) => [p.split('=', 1)[0]!.toLowerCase(), p.slice(p.indexOf('=') + 1)]))
+    const q = Number(parameters.get('q') ?? '1')
+    return { media: media.toLowerCase(), parameters, q: Number.isFinite(q) ? q : 1 }
+  })
+  return clauses.filter((c) => c.q > 0).sort((a, b) => b.q - a.q)
+}
+
+function choose(accept: string): Accepted | ApiError {
+  for (const { media, parameters } of parseAccept(accept)) {
+    const isJson = media === 'application/json' || media === '*/*' || media === 'application/*'
+    const isYaml = media === 'application/yaml'
+    if (!isJson && !isYaml) continue
+    const as = parameters.get('as')
+    const metaVersion = parameters.get('v') === 'v1beta1' ? 'v1beta1' : 'v1'
+    const form = as === undefined ? 'object' : FORMS[as]
+    if (form === undefined || (as !== undefined && parameters.get('g') !== 'meta.k8s.io')) continue
+    return { form, media: isYaml ? 'yaml' : 'json', metaVersion }
+  }
+  return new ApiError(
+    'NotAcceptable',
+    'only the following media types are accepted: application/json, application/yaml',
+  )
+}
+
+const FORMS: Record<string, Form | undefined> = {
+  Table: 'table',
+  PartialObjectMetadata: 'partial',
+  PartialObjectMetadataList: 'partial',
+}

@@ -1,0 +1,223 @@
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
+import type { Auditor } from '../audit/types.ts'
+import type { AuthnRequest, AuthnVerdict, UserInfo } from '../authn/types.ts'
+import { createAuthorizerChain, type AuthorizerChain } from '../authz/chain.ts'
+import type { Authorizer } from '../authz/types.ts'
+import { createAdmissionChain } from '../admission/chain.ts'
+import type { AdmissionStep } from '../admission/types.ts'
+import type { Client } from '../client/client.ts'
+import { createLocalClient } from '../client/local.ts'
+import type { Clock, Log, ServerContext } from '../feature.ts'
+import type { ResourceDefinition } from '../resources/definition.ts'
+import type { Store } from '../store/store.ts'
+import { identityTransformer, type ValueTransformer, WatchCache } from './cache/watch-cache.ts'
+import type { AdmissionChain, ApiCore } from './core.ts'
+import { CustomResources } from './custom-resources.ts'
+import { Endpoints, type VersionInfo } from './http/endpoints.ts'
+import { RequestHandler } from './http/handler.ts'
+import { KindRegistry } from './kind-registry.ts'
+import { Metrics } from './metrics.ts'
+import { OpenApi } from './openapi/openapi.ts'
+import { bindPod, evictPod } from './subresources/pod-writes.ts'
+import type { VirtualHandler } from './virtual.ts'
+import type { HealthCheck } from './health.ts'
+
+/** What the server's wiring gets to build its access control from. */
+export type AccessContext = ServerContext & { core: ApiCore }
+
+/** What decides about requests; made after the cache is loaded, before the first request is served. */
+export type Access = {
+  authenticate: (request: AuthnRequest) => AuthnVerdict | Promise<AuthnVerdict>
+  authorizers: readonly Authorizer[]
+  admission: readonly AdmissionStep[]
+  /** Reviews and token requests, keyed as VirtualHandlers; they see the finished authorizer chain. */
+  virtual: (authorize: AuthorizerChain) => ReadonlyMap<string, VirtualHandler>
+  /** OIDC discovery and JWKS documents. */
+  documents: ReadonlyMap<string, { contentType: string; body: () => object }>
+  checks?: readonly HealthCheck[]
+}
+
+export type ApiServerOptions = {
+  store: Store
+  transformer?: ValueTransformer
+  definitions: readonly ResourceDefinition[]
+  access: (context: AccessContext) => Promise<Access>
+  auditor: Auditor
+  clock: Clock
+  log: Log
+  version: VersionInfo
+  host: string
+  /** 0: any free port. */
+  port: number
+  /** Certificate, key, client CAs; replaced later with `setSecureContext`. */
+  tls: SecureContextOptions
+  /** Address clients are told in /api; default host:port. */
+  serverAddress?: string
+}
+
+export type ApiServer = {
+  port: number
+  core: ApiCore
+  client: Client
+  authorize: AuthorizerChain
+  setSecureContext: (options: SecureContextOptions) => void
+  /** Readiness goes false, watches end, requests in work finish (at most `graceMs`), the port closes. */
+  close: (graceMs?: number) => Promise<void>
+}
+
+/** The user as which the server's own parts write. */
+export const LOOPBACK_USER: UserInfo = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
+
+export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
+  const cache = new WatchCache(o.store, o.transformer ?? identityTransformer, (message, fields) => o.log('error', message, fields))
+  await cache.start()
+  const kinds = new KindRegistry(o.definitions)
+  let admission: AdmissionChain = { mutate: () => undefined, validate: () => undefined }
+  const core: ApiCore = {
+    store: o.store,
+    cache,
+    transformer: o.transformer ?? identityTransformer,
+    kinds,
+    clock: o.clock,
+    log: o.log,
+    get admission() {
+      return admission
+    },
+  }
+  const virtual = new Map<string, VirtualHandler>([
+    ['/pods/binding', bindPod],
+    ['/pods/eviction', evictPod],
+  ])
+  const client = createLocalClient({
+    core,
+    virtual,
+    user: LOOPBACK_USER,
+    fieldManager: 'rampart',
+    raw: async (_method, path) => endpoints.document(path),
+  })
+  const metrics = new Metrics(cache)
+  let closing = false
+  const customResources = new CustomResources(cache, kinds, client, o.log)
+  const readiness: HealthCheck[] = [
+    { name: 'ping', check: () => undefined },
+    { name: 'etcd', check: () => o.store.health() },
+    {
+      name: 'watch-cache',
+      check: () => {
+        if (cache.failure) throw cache.failure
+      },
+    },
+    {
+      name: 'shutdown',
+      check: () => {
+        if (closing) throw new Error('the server is shutting down')
+      },
+    },
+  ]
+  const access = await o.access({ client, clock: o.clock, log: o.log, core })
+  readiness.push(...(access.checks ?? []))
+  const authorizer = createAuthorizerChain(access.authorizers)
+  admission = createAdmissionChain(access.admission)
+  for (const [key, handler] of access.virtual(authorizer)) virtual.set(key, handler)
+  const endpoints = new Endpoints({
+    kinds,
+    metrics,
+    openapi: new OpenApi(kinds),
+    version: o.version,
+    serverAddress: o.serverAddress ?? `${o.host}:${o.port}`,
+    checks: { livez: [readiness[0]!, readiness[2]!], readyz: readiness },
+    documents: access.documents,
+  })
+  customResources.start()
+  const handler = new RequestHandler({
+    core,
+    virtual,
+    endpoints,
+    metrics,
+    auditor: o.auditor,
+    authenticate: access.authenticate,
+    authorize: (attributes) => authorizer.authorize(attributes),
+  })
+  const server = createHttpsServer(o, handler)
+  const sockets = track(server)
+  await listen(server, o.host, o.port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    core,
+    client,
+    authorize: authorizer,
+    setSecureContext: (options) => server.setSecureContext({ ...BASE_TLS, ...options }),
+    close: async (graceMs = 5000) => {
+      closing = true
+      handler.close()
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const timer = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, graceMs)
+      await closed
+      clearTimeout(timer)
+      await customResources.close()
+      cache.close()
+      await o.auditor.close()
+    },
+  }
+}
+
+const BASE_TLS: SecureContextOptions = { minVersion: 'TLSv1.2' }
+
+/** Limits against peers that connect and do nothing, or do it slowly. */
+const HANDSHAKE_TIMEOUT_MS = 10_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 60_000
+const KEEP_ALIVE_MS = 120_000
+const MAX_HEADER_BYTES = 32 * 1024
+
+function createHttpsServer(o: ApiServerOptions, handler: RequestHandler): Server {
+  const server = createServer(
+    {
+      ...BASE_TLS,
+      ...o.tls,
+      requestCert: true,
+      // A caller without a certificate may still have a token, so the handshake lets it pass; a certificate that does
+      // not verify is refused by the x509 authenticator on every request: no verification is skipped.
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: 2000,
+      noDelay: true,
+    },
+    handler.handle,
+  )
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+    else socket.destroy()
+  })
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  return server
+}
+
+function track(server: Server): Set<Socket> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, 4096, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
