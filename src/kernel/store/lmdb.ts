@@ -62,6 +62,8 @@ type Pending = {
 // One commit's limits: they bound how long writers behind it wait.
 const commitBytes = 8 << 20
 const commitRemovals = 2000
+// Few pages are copied at a time when there are hardly any.
+const fullDiskRemovals = 8
 
 /** @throws StoreError 'locked' when another process has the folder, 'corrupt' when its file is damaged. */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
@@ -394,12 +396,13 @@ class LmdbStore implements Store {
       for (const version of pending.versions) written.push(version)
     }
     this.#waiting.splice(0, group.length)
-    const removed = this.#garbage.slice(0, commitRemovals)
+    const removed = this.#garbage.slice(0, this.#diskFull ? fullDiskRemovals : commitRemovals)
     if (group.length === 0 && removed.length === 0 && !this.#compactionUnsaved) {
       this.#settle()
       return
     }
-    if (written.length > 0 && this.#diskFull && !this.#spaceFor(bytes)) {
+    // Deletions are tried: pages that LMDB has left over may do for them, and they are how space is made.
+    if (this.#diskFull && written.some((version) => version.size > 0) && !this.#spaceFor(bytes)) {
       this.#failed(group, removed, new StoreError('no-space', 'the disk is full'))
       return
     }
@@ -415,17 +418,23 @@ class LmdbStore implements Store {
         this.#committing = false
         if (saved && compactRevision === this.#history.compactRevision) this.#compactionUnsaved = false
         this.#garbage.splice(0, removed.length)
+        // Space is back when the disk has it, or when a compaction has made it within the file.
+        if (this.#diskFull && (this.#spaceFor(0) || (removed.length > 0 && this.#garbage.length === 0))) {
+          this.#diskFull = false
+          this.#log?.('info', 'the disk has space again')
+        }
         this.#committed(group, written)
       },
       (error: StoreError) => {
         this.#committing = false
-        this.#failed(group, removed, error)
+        // LMDB reports the short write of a disk that fills up as an I/O error.
+        const full = error.code === 'internal' && !this.#spaceFor(bytes)
+        this.#failed(group, removed, full ? new StoreError('no-space', 'the disk is full', { cause: error }) : error)
       },
     )
   }
 
   #committed(group: Pending[], written: Version[]): void {
-    this.#diskFull = false
     const last = written[written.length - 1]
     if (last !== undefined) this.#durable = last.modRevision
     let events: WatchEvent[] | undefined
@@ -485,7 +494,7 @@ class LmdbStore implements Store {
   /** A full disk is asked before it is tried again, at three times the need: pages are copied, not overwritten. */
   #spaceFor(bytes: number): boolean {
     const { bavail, bsize } = statfsSync(this.#options.directory)
-    return bavail * bsize > 3 * bytes + (1 << 18)
+    return bavail * bsize > 3 * bytes + (1 << 20)
   }
 
   #startAutoCompact(): void {
