@@ -1,42 +1,39 @@
-import { ApiError } from '../api/status.ts'
-import { type FieldSet, forEachPath } from './field-set.ts'
+import { ApiError, type StatusCause } from '../api/status.ts'
+import { type FieldSet, forEachPath, sizeOf } from './field-set.ts'
 import type { Ownership } from './managed-fields.ts'
-import { type PathElement, printPath } from './path-element.ts'
+import { printPath } from './path-element.ts'
 
 /** Fields that the applier wants to change and that another manager owns. */
-export type Conflict = { owner: Ownership; path: PathElement[] }
+export type Conflict = { owner: Ownership; fields: FieldSet }
 
-export function conflictsWith(owner: Ownership, fields: FieldSet): Conflict[] {
-  const conflicts: Conflict[] = []
-  forEachPath(fields, (path) => {
-    conflicts.push({ owner, path })
-  })
-  return conflicts
-}
+/** So much of paths an answer lists, in characters; the rest is only counted. */
+const MAX_LISTED = 256 * 1024
 
-/** 409 with one cause per field, worded as Kubernetes does. `conflicts` come grouped by manager, managers sorted. */
+/** 409 with one cause per field, worded as Kubernetes does. Managers come sorted. */
 export function conflictError(conflicts: readonly Conflict[]): ApiError {
-  const causes = conflicts.map(({ owner, path }) => ({
-    reason: 'FieldManagerConflict',
-    message: `conflict with ${printManager(owner)}`,
-    field: printPath(path),
-  }))
-  return new ApiError('Conflict', conflictMessage(conflicts), { causes })
-}
-
-function conflictMessage(conflicts: readonly Conflict[]): string {
-  const [only] = conflicts
-  if (conflicts.length === 1 && only !== undefined) {
-    return `Apply failed with 1 conflict: conflict with ${printManager(only.owner)}: ${printPath(only.path)}`
-  }
+  const causes: StatusCause[] = []
   const lines: string[] = []
-  let last: Ownership | undefined
-  for (const { owner, path } of conflicts) {
-    if (owner !== last) lines.push(`conflicts with ${printManager(owner)}:`)
-    last = owner
-    lines.push(`- ${printPath(path)}`)
+  const total = conflicts.reduce((count, { fields }) => count + sizeOf(fields), 0)
+  let length = 0
+  for (const { owner, fields } of conflicts) {
+    const manager = printManager(owner)
+    if (length <= MAX_LISTED) lines.push(`conflicts with ${manager}:`)
+    forEachPath(fields, (path) => {
+      if (length > MAX_LISTED) return false
+      const field = printPath(path)
+      length += field.length
+      causes.push({ reason: 'FieldManagerConflict', message: `conflict with ${manager}`, field })
+      lines.push(`- ${field}`)
+      return true
+    })
   }
-  return `Apply failed with ${conflicts.length} conflicts: ${lines.join('\n')}`
+  if (causes.length < total) lines.push(`- and ${total - causes.length} more`)
+  const [only] = causes
+  const message =
+    total === 1 && only !== undefined
+      ? `Apply failed with 1 conflict: ${only.message}: ${only.field}`
+      : `Apply failed with ${total} conflicts: ${lines.join('\n')}`
+  return new ApiError('Conflict', message, { causes })
 }
 
 function printManager(owner: Ownership): string {

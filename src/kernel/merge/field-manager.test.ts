@@ -430,6 +430,40 @@ describe('server-side apply', () => {
   })
 })
 
+describe('large and deep input', () => {
+  const custom = make('', true)
+
+  it('lists no more conflicts than fit an answer, and counts the rest', () => {
+    const options = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`key-${i}`, 'a']))
+    const other = Object.fromEntries(Object.keys(options).map((key) => [key, 'b']))
+    const error = conflictOf(() => apply(create({ options }), { options: other }, 'helm', 1))
+    assert.match(error.message, /^Apply failed with 20000 conflicts: /)
+    const listed = error.details?.causes?.length ?? 0
+    assert.ok(listed > 1000 && error.message.length < 400_000)
+    assert.ok(error.message.endsWith(`- and ${20_000 - listed} more`))
+  })
+
+  it('manages lists of many items in any order', () => {
+    const containers = Array.from({ length: 20_000 }, (_, i) => ({ name: `c${(i * 7919) % 20_000}` }))
+    const live = apply(undefined, { containers }, 'helm', 1)
+    const items = Object.keys(
+      (live.metadata.managedFields![0]!.fieldsV1['f:spec'] as JsonObject)['f:containers'] as object,
+    )
+    assert.equal(items.length, 20_000)
+    assert.deepEqual(items, [...items].sort())
+    assert.deepEqual(apply(live, { containers }, 'helm', 2), live)
+    assert.equal(apply(live, { containers: containers.slice(1) }, 'helm', 2)['spec'].containers.length, 19_999)
+  })
+
+  it('nesting beyond the stack is a 400', () => {
+    let deep: JsonObject = {}
+    for (let i = 0; i < 100_000; i++) deep = { a: deep }
+    const object = widget({ spec: { free: deep } })
+    assert.equal(conflictOf(() => custom.update(undefined, object, 'm', at(1))).code, 400)
+    assert.equal(conflictOf(() => custom.apply(undefined, object, 'm', false, at(1))).code, 400)
+  })
+})
+
 describe('from client-side to server-side apply', () => {
   const config = (title: string, replicas?: number): JsonObject => ({
     apiVersion: 'test/v1',

@@ -2,11 +2,10 @@ import type { JsonObject, KubeObject, ManagedFieldsEntry } from '../api/object.t
 import { parseApiVersion } from '../api/object.ts'
 import { badRequest, fieldError, invalid } from '../api/status.ts'
 import type { Schema, Schemas } from '../resources/schema.ts'
-import { type Conflict, conflictError, conflictsWith } from './conflict.ts'
+import { type Conflict, conflictError } from './conflict.ts'
 import {
   difference,
   type FieldSet,
-  has,
   intersection,
   isSubset,
   recursiveDifference,
@@ -181,7 +180,10 @@ class Engine {
     let result = this.#tryApply(live, config, managed, manager, force, now)
     if ('conflicts' in result && manager === 'kubectl' && live !== undefined) {
       const allowed = upgradableFields(this.#type, live, this.#apiVersion)
-      const conflicts = result.conflicts.filter(({ path }) => !has(allowed, path))
+      const conflicts = result.conflicts.flatMap(({ owner, fields }) => {
+        const rest = difference(fields, allowed)
+        return rest === undefined ? [] : [{ owner, fields: rest }]
+      })
       result = conflicts.length > 0 ? { conflicts } : this.#tryApply(live, config, managed, manager, true, now)
     }
     if ('conflicts' in result) throw conflictError(result.conflicts)
@@ -236,7 +238,7 @@ class Engine {
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .flatMap(([, owner]) => {
             const fields = intersection(owner.set, changed)
-            return fields === undefined ? [] : conflictsWith(owner, fields)
+            return fields === undefined ? [] : [{ owner, fields }]
           })
         if (conflicts.length > 0) return { conflicts }
       }

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../api/object.ts'
-import { canonicalElement, compareElements, type PathElement } from './path-element.ts'
+import { canonicalElement, inOrder, type PathElement } from './path-element.ts'
 
 /**
  * A set of field paths, held directly as the FieldsV1 object that goes over the wire, so that reading and writing
@@ -32,16 +32,10 @@ const hasChildren = (node: FieldSet): boolean => {
 /** Brings the elements of a node just made into Kubernetes' order. */
 export function ordered(node: MutableFieldSet): FieldSet {
   const elements = Object.keys(node)
-  let inOrder = true
-  for (let i = 1; i < elements.length; i++) {
-    if (compareElements(elements[i - 1]!, elements[i]!) > 0) {
-      inOrder = false
-      break
-    }
-  }
-  if (inOrder) return node
+  const sorted = inOrder(elements)
+  if (sorted === elements) return node
   const out: MutableFieldSet = {}
-  for (const element of elements.sort(compareElements)) out[element] = node[element]!
+  for (const element of sorted) out[element] = node[element]!
   return out
 }
 
@@ -146,7 +140,17 @@ function subtractNodes(a: FieldSet, b: FieldSet, recursive: boolean): FieldSet |
 
 /** True when every member of `a` is one of `b`. */
 export function isSubset(a: FieldSet | undefined, b: FieldSet | undefined): boolean {
-  return difference(a, b) === undefined
+  if (a === b) return true
+  for (const element in a) {
+    if (element === '.') continue
+    const left = a[element]!
+    const right = b?.[element]
+    if (right === undefined) return false
+    if (left === right) continue
+    if (isMember(left) && !isMember(right)) return false
+    if (!isLeaf(left) && !isSubset(left, right)) return false
+  }
+  return true
 }
 
 export function setsEqual(a: FieldSet | undefined, b: FieldSet | undefined): boolean {
@@ -170,16 +174,42 @@ export function leaves(set: FieldSet | undefined): FieldSet | undefined {
   return empty ? undefined : out
 }
 
-/** Calls `visit` for each member in Kubernetes' order: the members of a node come before what lies below them. */
-export function forEachPath(set: FieldSet | undefined, visit: (path: PathElement[]) => void): void {
+/** How many members a set has. */
+export function sizeOf(set: FieldSet | undefined): number {
+  let count = 0
+  for (const element in set) {
+    if (element === '.') continue
+    const node = set[element]!
+    if (isMember(node)) count++
+    if (!isLeaf(node)) count += sizeOf(node)
+  }
+  return count
+}
+
+/**
+ * Calls `visit` for each member in Kubernetes' order, until it returns false: the members of a node come before what
+ * lies below them. The path is reused: copy it to keep it.
+ */
+export function forEachPath(set: FieldSet | undefined, visit: (path: readonly PathElement[]) => unknown): void {
   if (set !== undefined) walk(set, [], visit)
 }
 
-function walk(node: FieldSet, prefix: PathElement[], visit: (path: PathElement[]) => void): void {
-  for (const element in node) if (element !== '.' && isMember(node[element]!)) visit([...prefix, element])
+function walk(node: FieldSet, path: PathElement[], visit: (path: PathElement[]) => unknown): boolean {
   for (const element in node) {
-    if (element !== '.' && hasChildren(node[element]!)) walk(node[element]!, [...prefix, element], visit)
+    if (element === '.' || !isMember(node[element]!)) continue
+    path.push(element)
+    const more = visit(path)
+    path.pop()
+    if (more === false) return false
   }
+  for (const element in node) {
+    if (element === '.' || !hasChildren(node[element]!)) continue
+    path.push(element)
+    const more = walk(node[element]!, path, visit)
+    path.pop()
+    if (!more) return false
+  }
+  return true
 }
 
 /**

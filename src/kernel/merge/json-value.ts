@@ -64,7 +64,8 @@ export function boundedDepth<T>(run: () => T): T {
   try {
     return run()
   } catch (error) {
-    if (error instanceof RangeError) throw badRequest('the document is nested too deeply')
+    if (error instanceof RangeError && error.message.includes('call stack'))
+      throw badRequest('the document is nested too deeply')
     throw error
   }
 }

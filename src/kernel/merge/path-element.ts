@@ -58,31 +58,47 @@ const RANK: Record<string, number> = { '.': 0, f: 1, k: 2, v: 3, i: 4 }
 
 /** Kubernetes' order: the container itself, then fields, keys, values, indexes; each kind by its content. */
 export function compareElements(a: PathElement, b: PathElement): number {
-  if (a === b) return 0
-  const rank = RANK[a.charAt(0)]! - RANK[b.charAt(0)]!
-  if (rank !== 0) return rank
-  if (a.charAt(0) === 'f') return a < b ? -1 : 1
-  const left = JSON.parse(a.slice(2)) as Json
-  const right = JSON.parse(b.slice(2)) as Json
-  return compareValues(left, right) || (a < b ? -1 : 1)
+  return compareParsed(parseElement(a), parseElement(b))
+}
+
+/** The elements in Kubernetes' order; the same array when they are in it already. */
+export function inOrder(elements: PathElement[]): PathElement[] {
+  if (elements.every((element, i) => element.charAt(0) === 'f' && (i === 0 || elements[i - 1]! < element)))
+    return elements
+  // Each is parsed once: comparing must stay cheap for lists of many thousand items.
+  const parsed = elements.map(parseElement)
+  if (parsed.every((element, i) => i === 0 || compareParsed(parsed[i - 1]!, element) < 0)) return elements
+  return parsed.sort(compareParsed).map(({ element }) => element)
+}
+
+type ParsedElement = { element: PathElement; rank: number; content: Json }
+
+/** Keys become a list of names and values, in which order they compare. */
+function parseElement(element: PathElement): ParsedElement {
+  const kind = element.charAt(0)
+  let content: Json = element
+  if (kind === 'k') content = Object.entries(JSON.parse(element.slice(2)) as Record<string, Json>).flat()
+  else if (kind === 'v' || kind === 'i') content = JSON.parse(element.slice(2)) as Json
+  return { element, rank: RANK[kind]!, content }
+}
+
+function compareParsed(a: ParsedElement, b: ParsedElement): number {
+  if (a.element === b.element) return 0
+  return a.rank - b.rank || compareValues(a.content, b.content) || (a.element < b.element ? -1 : 1)
 }
 
 /** structured-merge-diff/value.Compare: numbers, strings, booleans, lists, objects, null. */
 function compareValues(a: Json, b: Json): number {
   const kind = valueRank(a) - valueRank(b)
   if (kind !== 0) return kind
-  if (Array.isArray(a)) return 0
-  if (isObject(a) && isObject(b)) {
-    const left = Object.keys(a).sort()
-    const right = Object.keys(b).sort()
-    for (let i = 0; i < Math.min(left.length, right.length); i++) {
-      if (left[i] !== right[i]) return left[i]! < right[i]! ? -1 : 1
-      const order = compareValues(own(a, left[i]!) ?? null, own(b, left[i]!) ?? null)
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < Math.min(a.length, b.length); i++) {
+      const order = compareValues(a[i]!, b[i]!)
       if (order !== 0) return order
     }
-    return left.length - right.length
+    return a.length - b.length
   }
-  if (a === b || a === null || b === null) return 0
+  if (a === b || a === null || b === null || typeof a === 'object') return 0
   return a < b ? -1 : 1
 }
 
