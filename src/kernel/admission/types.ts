@@ -34,6 +34,8 @@ export type AdmissionRequest = {
 export type AdmissionStep = {
   name: string
   handles: (request: Pick<AdmissionRequest, 'operation' | 'definition' | 'subresource'>) => boolean
+  /** Run `mutate` again when a later step changed the object. */
+  reinvoke?: boolean
   mutate?: (request: AdmissionRequest) => void | Promise<void>
   validate?: (request: AdmissionRequest) => void | Promise<void>
 }

@@ -1,0 +1,12 @@
+import type { Attributes } from './types.ts'
+
+/** The sentence that a refused caller reads, word for word what clients of Kubernetes match against. */
+export function forbiddenMessage(attributes: Attributes, reason: string): string {
+  const user = `User ${JSON.stringify(attributes.user.name)} cannot ${attributes.verb}`
+  const because = reason === '' ? '' : `: ${reason}`
+  if (!attributes.resourceRequest) return `${user} path ${JSON.stringify(attributes.path)}${because}`
+  const { resource, subresource, apiGroup, namespace } = attributes
+  const what = subresource === '' ? resource : `${resource}/${subresource}`
+  const scope = namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(namespace)}`
+  return `${user} resource ${JSON.stringify(what)} in API group ${JSON.stringify(apiGroup)} ${scope}${because}`
+}
