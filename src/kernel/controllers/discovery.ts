@@ -6,6 +6,8 @@ export type DiscoveredResource = {
   kind: string
   namespaced: boolean
   verbs: readonly string[]
+  /** All versions that serve it; `id` has the first. */
+  versions: string[]
 }
 
 export type Discovery = {
@@ -27,14 +29,18 @@ export async function discover(client: Pick<Client, 'raw'>): Promise<Discovery> 
   const { groups = [] } = (await client.raw('GET', '/apis')) as ApiGroupList
   const discovery: Discovery = { resources: [], failures: [] }
   const versions = [['v1'], ...groups.map(preferredFirst)]
-  const seen = new Set<string>()
+  const seen = new Map<string, DiscoveredResource>()
   for (const group of versions)
     for (const groupVersion of group) {
       const list = await readVersion(client, groupVersion, discovery)
       for (const found of list) {
         const key = `${found.id.group}/${found.id.resource}`
-        if (seen.has(key)) continue
-        seen.add(key)
+        const first = seen.get(key)
+        if (first !== undefined) {
+          first.versions.push(found.id.version)
+          continue
+        }
+        seen.set(key, found)
         discovery.resources.push(found)
       }
     }
@@ -60,7 +66,13 @@ async function readVersion(
     const { resources = [] } = (await client.raw('GET', path)) as ApiResourceList
     return resources
       .filter((resource) => !resource.name.includes('/'))
-      .map(({ name, kind, namespaced, verbs }) => ({ id: { group, version, resource: name }, kind, namespaced, verbs }))
+      .map(({ name, kind, namespaced, verbs }) => ({
+        id: { group, version, resource: name },
+        kind,
+        namespaced,
+        verbs,
+        versions: [version],
+      }))
   } catch (error) {
     // A group that went away since the groups were listed is no failure.
     if (!isReason(error, 'NotFound')) discovery.failures.push({ groupVersion, message: (error as Error).message })
