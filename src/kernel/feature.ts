@@ -1,5 +1,5 @@
 import type { AdmissionStep } from './admission/types.ts'
-import type { Authorizer } from './authz/types.ts'
+import type { Attributes, Authorizer, Decision } from './authz/types.ts'
 import type { Client } from './client/client.ts'
 import type { ResourceDefinition } from './resources/definition.ts'
 
@@ -21,7 +21,15 @@ export type ControllerContext = { client: Client; clock: Clock; log: Log }
 export type ControllerFactory = (context: ControllerContext) => Controller
 
 /** What an authorizer or admission step of a feature may use: reads come from informers, never from the request path. */
-export type ServerContext = { client: Client; clock: Clock; log: Log }
+export type ServerContext = {
+  client: Client
+  clock: Clock
+  log: Log
+  /** Aborted when the server closes: what watches for a feature ends with it. */
+  signal?: AbortSignal
+  /** The finished authorizer chain, for admission steps that ask further questions; not to be called during start. */
+  authorize?: (attributes: Attributes) => Decision | Promise<Decision>
+}
 
 /**
  * A feature is one value, handed to the kernel in one place (src/features/index.ts).

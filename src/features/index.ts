@@ -1,0 +1,5 @@
+import type { Feature } from '../kernel/feature.ts'
+import { rbac } from './rbac/index.ts'
+
+/** Every feature, in the order in which their authorizers are asked. */
+export const features: readonly Feature[] = [rbac]
