@@ -1,0 +1,57 @@
+import type { ControllerFactory } from '../feature.ts'
+import { type ApiServerIdentityOptions, apiServerIdentity } from './apiserver-identity.ts'
+import { bootstrapTokenExpiry } from './bootstrap-token-expiry.ts'
+import { certificateRequestCleanup } from './certificate-request-cleanup.ts'
+import { DEFAULT_SERVICE_CIDRS, type ServiceAllocations } from './cluster-ip/allocations.ts'
+import { serviceAllocationRepair } from './cluster-ip/repair.ts'
+import { defaultServiceAccount } from './default-service-account.ts'
+import { type EventExpiryOptions, eventExpiry } from './event-expiry.ts'
+import { garbageCollection } from './garbage-collection/controller.ts'
+import { kubernetesService } from './kubernetes-service.ts'
+import { leaseExpiry } from './lease-expiry.ts'
+import { namespaceDeletion } from './namespace-deletion/controller.ts'
+import type { ControllerOptions } from './options.ts'
+import { type RootCaConfigMapOptions, rootCaConfigMap } from './root-ca-config-map.ts'
+import { systemNamespaces } from './system-namespaces.ts'
+
+export { clusterIpAdmission } from './cluster-ip/admission.ts'
+export {
+  DEFAULT_SERVICE_CIDRS,
+  type ServiceAllocations,
+  type ServiceAllocationsOptions,
+  serviceAllocations,
+} from './cluster-ip/allocations.ts'
+
+export type KernelControllersOptions = ControllerOptions &
+  RootCaConfigMapOptions &
+  EventExpiryOptions & {
+    /** Undefined where another API server allocates, e.g. a real cluster's. */
+    allocations?: ServiceAllocations
+  }
+
+/** The controllers of which one instance runs, in the process that leads. */
+export function kernelControllers(options: KernelControllersOptions): ControllerFactory[] {
+  const { allocations } = options
+  return [
+    namespaceDeletion(options),
+    defaultServiceAccount(options),
+    rootCaConfigMap(options),
+    garbageCollection(options),
+    certificateRequestCleanup(options),
+    leaseExpiry(options),
+    bootstrapTokenExpiry(options),
+    eventExpiry(options),
+    ...(allocations === undefined ? [] : [serviceAllocationRepair({ ...options, allocations })]),
+  ]
+}
+
+export type ApiServerControllersOptions = ApiServerIdentityOptions & { serviceCidrs?: readonly string[] }
+
+/** The controllers that every API server runs for itself, whoever leads. */
+export function apiServerControllers(options: ApiServerControllersOptions): ControllerFactory[] {
+  return [
+    systemNamespaces(options),
+    apiServerIdentity(options),
+    kubernetesService({ ...options, serviceCidrs: options.serviceCidrs ?? DEFAULT_SERVICE_CIDRS }),
+  ]
+}
