@@ -31,6 +31,9 @@ export class EtcdEvents {
   delivered: number
   /** Revision of the last event given, 0 before the first. */
   lastEvent = 0
+  /** Resolves once etcd has confirmed the watch, or it has come to its end. */
+  readonly ready: Promise<void>
+  #isReady: () => void = () => {}
   #stream: WatchStream | undefined
   #retry: NodeJS.Timeout | undefined
   #delay = 0
@@ -41,11 +44,15 @@ export class EtcdEvents {
     this.#space = space
     this.#sink = sink
     this.delivered = from - 1
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve
+    })
     this.#open()
   }
 
   close(): void {
     this.#closed = true
+    this.#isReady()
     clearTimeout(this.#retry)
     this.#drop()
   }
@@ -93,13 +100,18 @@ export class EtcdEvents {
    * the deletions made at that revision. So the revision before the start must still be readable.
    */
   #created(stream: WatchStream, failed: () => void): void {
-    if (this.delivered === 0) return
+    if (this.delivered === 0) {
+      this.#isReady()
+      return
+    }
     stream.pause()
     const check = { key: this.#space.start, revision: this.delivered, limit: 1, countOnly: true }
     this.#client.call('/etcdserverpb.KV/Range', rangeRequest, rangeResponse, check, true).then(
       () => {
         this.#delay = 0
-        if (this.#stream === stream) stream.resume()
+        if (this.#stream !== stream) return
+        stream.resume()
+        this.#isReady()
       },
       (error: Error) => {
         if (this.#stream !== stream) return

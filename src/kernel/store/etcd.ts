@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../feature.ts'
 import { writeBackup } from './backup.ts'
 import { EtcdClient, type EtcdClientOptions, type EtcdTls } from './etcd-client.ts'
@@ -71,7 +72,16 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   try {
     const probe = { key: Buffer.from([0]), limit: 1, countOnly: true }
     const response = await client.call('/etcdserverpb.KV/Range', rangeRequest, rangeResponse, probe, true)
-    return new EtcdStore(options, client, response.header?.revision ?? 0)
+    const store = new EtcdStore(options, client, response.header?.revision ?? 0)
+    const patience = options.timeout ?? 10_000
+    const late = sleep(patience, undefined, { ref: false }).then(() => {
+      throw new StoreError('unavailable', `etcd has not confirmed a watch for ${patience / 1000} s`)
+    })
+    await Promise.race([store.ready(), late]).catch(async (error: Error) => {
+      await store.close()
+      throw error
+    })
+    return store
   } catch (error) {
     client.close()
     throw error
@@ -124,6 +134,11 @@ class EtcdStore implements Store {
       options.log,
     )
     this.#events = this.#follow(revision + 1)
+  }
+
+  /** Resolves when the common stream runs, so that no event after now can be missed. */
+  ready(): Promise<void> {
+    return this.#events.ready
   }
 
   async revision(): Promise<number> {
@@ -455,7 +470,6 @@ class EtcdStore implements Store {
 }
 
 const closed = (): StoreError => new StoreError('closed', 'the store is closed')
-const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 const visible = (events: WatchEvent[]): WatchEvent[] =>
   events.some((event) => event.kv.key === marker) ? events.filter((event) => event.kv.key !== marker) : events
