@@ -21,6 +21,8 @@ export type ServedKinds = {
 }
 
 const JSON_TYPE = 'application/json'
+/** kubectl 1.20 writes an @, which Go's own parser of media types refuses in an answer. */
+const V2_PROTOBUF_TYPE = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 const V2_PROTOBUF = /^application\/com\.github\.proto-openapi\.spec\.v2[.@]v1\.0\+protobuf$/
 const YEAR_SECONDS = 31_536_000
 
@@ -54,7 +56,7 @@ export class OpenApi {
       const json = takesJson(accept)
       if (protobuf === undefined && !json) throw notAcceptable()
       const isProtobuf = protobuf !== undefined && (!json || accept.indexOf(protobuf) < accept.indexOf('json'))
-      return send(req, res, isProtobuf ? this.#protobufV2() : this.#jsonV2(), isProtobuf ? protobuf : JSON_TYPE)
+      return send(req, res, isProtobuf ? this.#protobufV2() : this.#jsonV2(), isProtobuf ? V2_PROTOBUF_TYPE : JSON_TYPE)
     }
     if (!takesJson(accept)) throw notAcceptable()
     if (path === '/openapi/v3' || path === '/openapi/v3/') return this.#index(req, res)
