@@ -263,7 +263,8 @@ async function verify(
 
 const integer = (bytes: Buffer, at: number): number => Number(bytes.readBigUInt64BE(at))
 
-async function syncDirectory(directory: string): Promise<void> {
+/** Makes the names in a folder durable. */
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r')
   try {
     await handle.sync()

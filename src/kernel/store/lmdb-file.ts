@@ -20,6 +20,7 @@ export type Snapshot = { done: () => void }
 // What is used of the library; its own declarations know neither custom key encoders nor file modes.
 type Table<Key> = {
   getBinary: (key: Key, options?: { transaction: Snapshot }) => Buffer | undefined
+  getStats: () => { entryCount: number }
   getRange: () => Iterable<{ key: Key; value: Buffer }>
   put: (key: Key, value: Uint8Array, options?: { append: boolean }) => Promise<boolean>
   putSync: (key: Key, value: Uint8Array) => void
@@ -82,17 +83,37 @@ export class LmdbFile {
     }
   }
 
-  /** Every version on disk, in revision order. */
+  /**
+   * Every version on disk, in revision order.
+   * @throws StoreError 'corrupt' when one is missing: all revisions after the compaction must be there, and as many
+   * records as the table counts.
+   */
   *load(): Generator<Version> {
-    try {
-      for (const { key, value } of this.#records.getRange()) {
-        yield decodeRecord(key, value)
+    const damaged = (what: string, cause?: unknown): StoreError =>
+      new StoreError('corrupt', `the store's records are damaged: ${what}`, { cause })
+    let last = 0
+    let count = 0
+    const next = this.#records.getRange()[Symbol.iterator]()
+    for (;;) {
+      let version: Version
+      try {
+        const { value: entry, done } = next.next()
+        if (done) break
+        version = decodeRecord(entry.key, entry.value)
+      } catch (error) {
+        throw damaged((error as Error).message, error)
       }
-    } catch (error) {
-      throw new StoreError('corrupt', `the store's records cannot be read: ${(error as Error).message}`, {
-        cause: error,
-      })
+      const { modRevision } = version
+      if (modRevision < last) throw damaged(`revision ${modRevision} comes after ${last}`)
+      const from = Math.max(last, this.compactRevision)
+      if (modRevision > from + 1 && from > 0)
+        throw damaged(`between revision ${from} and ${modRevision} some are missing`)
+      last = modRevision
+      count++
+      yield version
     }
+    const { entryCount } = this.#records.getStats()
+    if (count !== entryCount) throw damaged(`${count} of ${entryCount} can be read`)
   }
 
   /**
@@ -101,7 +122,12 @@ export class LmdbFile {
    */
   value(version: Version, transaction?: Snapshot): Uint8Array {
     if (version.size === 0) return new Uint8Array(0)
-    const value = this.#values.getBinary(version, transaction && { transaction })
+    let value: Buffer | undefined
+    try {
+      value = this.#values.getBinary(version, transaction && { transaction })
+    } catch (error) {
+      throw new StoreError('corrupt', `value of ${version.key}: ${(error as Error).message}`, { cause: error })
+    }
     if (value === undefined || value.length !== version.size || crc32(value) !== version.crc) {
       const what = value === undefined ? 'is missing' : 'is damaged'
       throw new StoreError('corrupt', `value of ${version.key} at revision ${version.modRevision} ${what} on disk`)

@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { Log } from '../feature.ts'
-import { writeBackup } from './backup.ts'
+import { syncDirectory, writeBackup } from './backup.ts'
 import { History, Version } from './history.ts'
 import { inRange } from './key-order.ts'
 import { LmdbFile } from './lmdb-file.ts'
@@ -74,6 +75,9 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   let file: LmdbFile | undefined
   try {
     file = new LmdbFile(directory)
+    // A new file must not be lost with its name.
+    await syncDirectory(directory)
+    await syncDirectory(dirname(directory))
     return new LmdbStore(options, file, lock)
   } catch (error) {
     await file?.close()
@@ -252,7 +256,6 @@ class LmdbStore implements Store {
 
   #load(): void {
     for (const version of this.#file.load()) {
-      if (version.modRevision < this.#durable) throw new StoreError('corrupt', 'revisions on disk are out of order')
       this.#history.append(version)
       this.#durable = version.modRevision
     }

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { Version } from './history.ts'
 
 /** Where a version lies in both tables: 8 bytes of revision, 4 of place in the transaction, big-endian: log order. */
@@ -17,9 +18,12 @@ export const recordKeyEncoder: {
   },
 }
 
-const headerBytes = 24
+const headerBytes = 28
 
-/** createRevision, version (8 bytes each), size and CRC-32 of the value (4 each), then the key in UTF-8. */
+/**
+ * createRevision, version (8 bytes each), size and CRC-32 of the value (4 each), CRC-32 of this record and its revision
+ * (4), then the key in UTF-8.
+ */
 export function encodeRecord(version: Version): Buffer {
   const record = Buffer.allocUnsafe(headerBytes + Buffer.byteLength(version.key))
   writeInteger(record, 0, version.createRevision)
@@ -27,12 +31,19 @@ export function encodeRecord(version: Version): Buffer {
   writeWord(record, 16, version.size)
   writeWord(record, 20, version.crc)
   record.write(version.key, headerBytes, 'utf8')
+  writeWord(record, 24, checksum(record, version.modRevision))
   return record
 }
 
-/** @throws RangeError when the record is too short to be one. */
+function checksum(record: Buffer, modRevision: number): number {
+  return crc32(record.subarray(headerBytes), crc32(record.subarray(0, 24), modRevision >>> 0))
+}
+
+/** @throws RangeError when the record is not what was written. */
 export function decodeRecord(key: RecordKey, record: Buffer): Version {
-  if (record.length < headerBytes) throw new RangeError(`record of revision ${key.modRevision} is cut short`)
+  if (record.length <= headerBytes || readWord(record, 24) !== checksum(record, key.modRevision)) {
+    throw new RangeError(`the record of revision ${key.modRevision} is not what was written`)
+  }
   return new Version(
     record.toString('utf8', headerBytes),
     key.modRevision,
