@@ -114,10 +114,8 @@ test('v3 and v2 documents of everything resolve', () => {
 
 test('v3: types that JSON writes in two ways are alternatives', () => {
   const schemas = at(parse(buildOpenApiV3Document(builtIn, 'v1').bytes), 'components', 'schemas')
-  assert.deepEqual(schemas['io.k8s.apimachinery.pkg.util.intstr.IntOrString'], {
-    format: 'int-or-string',
-    oneOf: [{ type: 'integer' }, { type: 'string' }],
-  })
+  const { description: _, ...intOrString } = at(schemas, 'io.k8s.apimachinery.pkg.util.intstr.IntOrString')
+  assert.deepEqual(intOrString, { format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }] })
   assert.deepEqual(at(schemas, 'io.k8s.apimachinery.pkg.api.resource.Quantity')['oneOf'], [
     { type: 'string' },
     { type: 'number' },

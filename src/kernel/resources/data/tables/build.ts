@@ -1,7 +1,13 @@
 import type { Json } from '../../../api/object.ts'
 import type { Schema } from '../../schema.ts'
 import { refTo } from '../../schema.ts'
-import { DESCRIPTIONS, FIELD_DESCRIPTIONS } from './descriptions.ts'
+import {
+  API_VERSION_DESCRIPTION,
+  COMMON_FIELDS,
+  DESCRIPTIONS,
+  FIELD_DESCRIPTIONS,
+  KIND_DESCRIPTION,
+} from './descriptions.ts'
 import { MORE_MESSAGES, NOT_KINDS, OPTION_KINDS, PACKAGES, WRITTEN_DIFFERENTLY } from './kinds.ts'
 import { ENUMS, LIST_KEYS, PATCH } from './merge.ts'
 import { definitionName, GROUPS, INLINED, JSON_NAMES, shortName } from './names.ts'
@@ -110,18 +116,27 @@ function definitionSchema(
         throw new Error(`${definition}.${name} is in the typed schema only`)
   const properties: Record<string, Schema> = {}
   if (kind) {
-    properties['apiVersion'] = described({ type: 'string' }, FIELD_DESCRIPTIONS['apiVersion'])
-    properties['kind'] = described({ type: 'string' }, FIELD_DESCRIPTIONS['kind'])
+    properties['apiVersion'] = described({ type: 'string' }, API_VERSION_DESCRIPTION)
+    properties['kind'] = described({ type: 'string' }, KIND_DESCRIPTION)
   }
   for (const name of [...fields.keys()].sort())
     properties[name] = fieldSchema(`${short}.${name}`, name, fields.get(name)!, typedFields.get(name))
   const required = requiredFields(short, [...fields.keys()], typedFields)
-  const schema: Schema = described({ type: 'object' }, DESCRIPTIONS[short])
+  const schema: Schema = described(
+    { type: 'object' },
+    DESCRIPTIONS[short] ?? (kind ? listDescription(short) : undefined),
+  )
   if (required.length > 0) schema.required = required
   if (Object.keys(properties).length > 0) schema.properties = properties
   if (type?.map?.elementRelationship === 'atomic') schema['x-kubernetes-map-type'] = 'atomic'
   if (kind) schema['x-kubernetes-group-version-kind'] = [groupVersionKind(definition)]
   return schema
+}
+
+function listDescription(short: string): string | undefined {
+  return short.endsWith('List')
+    ? `A list of objects of kind ${short.slice(short.lastIndexOf('.') + 1, -4)}.`
+    : undefined
 }
 
 function fieldSchema(path: string, name: string, field: Field, typed: TypedField | undefined): Schema {
@@ -146,7 +161,7 @@ function fieldSchema(path: string, name: string, field: Field, typed: TypedField
   if (omit !== undefined) schema = { ...schema, 'x-omit-zero': omit }
   const values = ENUMS[path]
   if (values !== undefined) schema = { ...schema, enum: [...values] }
-  return described(schema, FIELD_DESCRIPTIONS[path] ?? FIELD_DESCRIPTIONS[name])
+  return described(schema, FIELD_DESCRIPTIONS[path] ?? COMMON_FIELDS[name])
 }
 
 function listType(path: string, typed: TypedField | undefined): Schema {
