@@ -4,8 +4,8 @@ import type { Schema } from '../schema.ts'
 /** Whether Go's JSON of a built-in kind leaves the field out when it is zero; see `x-omit-zero` of Schema. */
 export function omitsZero(schema: Schema): boolean {
   if (schema['x-omit-zero'] !== undefined) return schema['x-omit-zero']
-  // A field with a zero default is one that Go always writes.
-  if (schema.default !== undefined) return false
+  // A field with a zero default is one that Go always writes; with another default, an empty string asks for that.
+  if (schema.default !== undefined) return schema.type === 'string' && schema.default !== ''
   return schema.type === 'string' || schema.type === 'array' || schema.additionalProperties !== undefined
 }
 
