@@ -1,5 +1,5 @@
-import { jsonEqual } from '../merge/json-value.ts'
 import type { Json, KubeObject } from '../api/object.ts'
+import { jsonEqual } from '../merge/json-value.ts'
 import type { AdmissionRequest, AdmissionStep } from './types.ts'
 
 export type AdmissionChain = {
