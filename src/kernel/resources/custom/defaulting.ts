@@ -17,7 +17,12 @@ function fillOf(schema: Schema): Fill | undefined {
   const known = compiled.get(schema)
   if (known !== undefined) return known ?? undefined
   const fills = [objectFill(schema), arrayFill(schema)].filter((f) => f !== undefined)
-  const fill = fills.length === 0 ? null : fills.length === 1 ? fills[0]! : (v: Json) => fills.forEach((f) => f(v))
+  const fill: Fill | null =
+    fills.length === 0
+      ? null
+      : (value) => {
+          for (const f of fills) f(value)
+        }
   compiled.set(schema, fill)
   return fill ?? undefined
 }

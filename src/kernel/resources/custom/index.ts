@@ -3,7 +3,11 @@
 export { type CustomCodec, compileCustom } from './codec.ts'
 export type { CrdStatus } from './crd.ts'
 export { defaultCustomResourceDefinition } from './crd-defaults.ts'
-export { validateCustomResourceDefinition, validateCustomResourceDefinitionUpdate } from './crd-validation.ts'
+export {
+  customResourceDefinitionWarnings,
+  validateCustomResourceDefinition,
+  validateCustomResourceDefinitionUpdate,
+} from './crd-validation.ts'
 export { defaultCustom } from './defaulting.ts'
 export { definitionsFromCrd } from './definitions.ts'
 export { establish } from './establish.ts'

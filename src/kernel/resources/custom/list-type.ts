@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Json } from '../../api/object.ts'
 import { type FieldError, fieldError } from '../../api/status.ts'
 import type { Schema } from '../schema.ts'
@@ -32,7 +33,7 @@ function compile(schema: Schema): Check | undefined {
   return (value, path, errors) => {
     if (Array.isArray(value)) {
       unique?.(value, path, errors)
-      if (item) value.forEach((v, i) => item(v, { parent: path, key: i }, errors))
+      if (item) for (let i = 0; i < value.length; i++) item(value[i]!, { parent: path, key: i }, errors)
     } else if (isJsonObject(value))
       for (const key of Object.keys(value))
         (fields.get(key) ?? (properties && Object.hasOwn(properties, key) ? undefined : other))?.(
@@ -73,4 +74,15 @@ export function validateListTypes(schema: Schema, value: Json): FieldError[] {
   const errors: FieldError[] = []
   checkOf(schema)?.(value, undefined, errors)
   return errors
+}
+
+/** The item of an older list with the same keys; in lists of other types items cannot be told apart. */
+export function counterpart(
+  schema: Schema | undefined,
+  item: Json | undefined,
+  old: Json | undefined,
+): Json | undefined {
+  if (schema?.['x-kubernetes-list-type'] !== 'map' || !Array.isArray(old) || !isJsonObject(item)) return undefined
+  const keys = schema['x-kubernetes-list-map-keys'] ?? []
+  return old.find((before) => isJsonObject(before) && keys.every((key) => isDeepStrictEqual(before[key], item[key])))
 }

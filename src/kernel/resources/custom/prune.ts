@@ -58,7 +58,7 @@ function walk(value: Json, node: Node | undefined | null, resource: boolean, pat
     const next = known ?? node?.others
     if (next === undefined) {
       if (!node?.preserve) found(value, key, at)
-    } else if (typeof child === 'object' && child !== null) walk(child, next, next !== null && next.embedded, at, found)
+    } else if (typeof child === 'object' && child !== null) walk(child, next, next?.embedded === true, at, found)
   }
 }
 

@@ -8,6 +8,7 @@ import { type CelType, CelTypes } from './cel-schema.ts'
 import { isJsonObject } from './json.ts'
 import { fieldNames, parseJsonPath } from './json-path.ts'
 import { MAX_MESSAGE_BYTES, MAX_OBJECT_RULE_STEPS, MAX_RULE_BYTES, MAX_RULE_STEPS } from './limits.ts'
+import { counterpart } from './list-type.ts'
 import { type Path, pathText } from './validate.ts'
 
 /** x-kubernetes-validations: rules in CEL over self and, on update, oldSelf (KEP-2876). */
@@ -243,7 +244,7 @@ class RuleRun {
       }
     } else if (Array.isArray(value) && plan.items !== undefined)
       for (let i = 0; i < value.length; i++)
-        this.visit(plan.items, value[i]!, itemOf(plan.schema, value[i]!, old), { parent: path, key: i }, undefined)
+        this.visit(plan.items, value[i]!, counterpart(plan.schema, value[i]!, old), { parent: path, key: i }, undefined)
   }
 
   #runRules(plan: Plan, value: Json, old: Json | undefined, path: Path | undefined, self: Lazy): void {
@@ -336,11 +337,4 @@ function once(make: () => unknown): Lazy {
     }
     return value
   }
-}
-
-/** The item of the old list that has the same keys. */
-function itemOf(schema: Schema, item: Json, old: Json | undefined): Json | undefined {
-  if (schema['x-kubernetes-list-type'] !== 'map' || !Array.isArray(old) || !isJsonObject(item)) return undefined
-  const keys = schema['x-kubernetes-list-map-keys'] ?? []
-  return old.find((before) => isJsonObject(before) && keys.every((key) => isDeepStrictEqual(before[key], item[key])))
 }

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../../api/object.ts'
 import { type FieldError, fieldError } from '../../api/status.ts'
 import type { Schema } from '../schema.ts'
 import { isJsonObject } from './json.ts'
-import { validateListTypes } from './list-type.ts'
+import { counterpart, validateListTypes } from './list-type.ts'
 import { validateEmbedded } from './object-meta.ts'
 import { hasRules, runRules } from './rules.ts'
 import { type Finding, findings, type Path } from './validate.ts'
@@ -73,11 +73,4 @@ function step(schema: Schema | undefined, key: string | number, value: Json, bef
     Object.hasOwn(value, key) ? value[key] : undefined,
     Object.hasOwn(before, key) ? before[key] : undefined,
   ]
-}
-
-/** The item of the old list with the same keys; lists of other types have no items that can be compared. */
-export function counterpart(schema: Schema | undefined, item: Json | undefined, before: Json[]): Json | undefined {
-  if (schema?.['x-kubernetes-list-type'] !== 'map' || !isJsonObject(item)) return undefined
-  const keys = schema['x-kubernetes-list-map-keys'] ?? []
-  return before.find((b) => isJsonObject(b) && keys.every((key) => isDeepStrictEqual(b[key], item[key])))
 }
