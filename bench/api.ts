@@ -36,12 +36,18 @@ const tls = {
   ...(config.cert === undefined ? {} : { cert: config.cert }),
   ...(config.key === undefined ? {} : { key: config.key }),
 }
-const open = (count: number): Promise<Connection[]> => Promise.all(Array.from({ length: count }, () => Connection.open(tls)))
+const open = (count: number): Promise<Connection[]> =>
+  Promise.all(Array.from({ length: count }, () => Connection.open(tls)))
 
 const NAMESPACE = `bench-${process.pid}`
 const value = Buffer.alloc(1200, 'x').toString('base64')
 const secret = (name: string): string =>
-  JSON.stringify({ kind: 'Secret', apiVersion: 'v1', metadata: { name, labels: { app: 'bench', shard: name.slice(-1) } }, data: { value } })
+  JSON.stringify({
+    kind: 'Secret',
+    apiVersion: 'v1',
+    metadata: { name, labels: { app: 'bench', shard: name.slice(-1) } },
+    data: { value },
+  })
 const secrets = `/api/v1/namespaces/${NAMESPACE}/secrets`
 const review = JSON.stringify({
   kind: 'SelfSubjectAccessReview',
@@ -81,7 +87,11 @@ console.log(`fsync              ${String(fsyncsPerSecond()).padStart(7)}/s  one 
 const many = await open(32)
 const four = many.slice(0, 4)
 const one = many.slice(0, 1)
-const created = await one[0]!.request('POST', '/api/v1/namespaces', JSON.stringify({ kind: 'Namespace', apiVersion: 'v1', metadata: { name: NAMESPACE } }))
+const created = await one[0]!.request(
+  'POST',
+  '/api/v1/namespaces',
+  JSON.stringify({ kind: 'Namespace', apiVersion: 'v1', metadata: { name: NAMESPACE } }),
+)
 if (created.status !== 201) throw new Error(created.body.toString())
 await load(many, 2000, (c, i) => c.request('POST', secrets, secret(`warm-${i}`)), 201)
 await load(many, 2000, (c, i) => c.request('DELETE', `${secrets}/warm-${i}`), 200)
@@ -89,17 +99,41 @@ await load(many, 2000, (c, i) => c.request('DELETE', `${secrets}/warm-${i}`), 20
 await row('create', () => load(many, n, (c, i) => c.request('POST', secrets, secret(`s-${i}`)), 201))
 await row('get', () => load(many, 4 * n, (c) => c.request('GET', `${secrets}/s-0`), 200))
 await row('get-1conn', () => load(one, n, (c) => c.request('GET', `${secrets}/s-0`), 200))
-await row('get-random', () => load(many, 4 * n, (c) => c.request('GET', `${secrets}/s-${Math.floor(Math.random() * n)}`), 200))
+await row('get-random', () =>
+  load(many, 4 * n, (c) => c.request('GET', `${secrets}/s-${Math.floor(Math.random() * n)}`), 200),
+)
 await row('list', () => load(four, 40, (c) => c.request('GET', secrets), 200))
 await row('list-rv0', () => load(four, 40, (c) => c.request('GET', `${secrets}?resourceVersion=0`), 200))
 await row('list-1conn', () => load(one, 20, (c) => c.request('GET', secrets), 200))
 await row('list-limit500', () => load(four, 200, (c) => c.request('GET', `${secrets}?limit=500`), 200))
 await row('list-label', () => load(four, 40, (c) => c.request('GET', `${secrets}?labelSelector=shard%3D3`), 200))
 await row('patch-merge', () =>
-  load(many, 3000, (c, i) => c.request('PATCH', `${secrets}/s-${i % n}`, `{"metadata":{"annotations":{"i":"${i}"}}}`, 'application/merge-patch+json'), 200),
+  load(
+    many,
+    3000,
+    (c, i) =>
+      c.request(
+        'PATCH',
+        `${secrets}/s-${i % n}`,
+        `{"metadata":{"annotations":{"i":"${i}"}}}`,
+        'application/merge-patch+json',
+      ),
+    200,
+  ),
 )
 await row('patch-strategic', () =>
-  load(many, 3000, (c, i) => c.request('PATCH', `${secrets}/s-${i % n}`, `{"metadata":{"labels":{"i":"${i}"}}}`, 'application/strategic-merge-patch+json'), 200),
+  load(
+    many,
+    3000,
+    (c, i) =>
+      c.request(
+        'PATCH',
+        `${secrets}/s-${i % n}`,
+        `{"metadata":{"labels":{"i":"${i}"}}}`,
+        'application/strategic-merge-patch+json',
+      ),
+    200,
+  ),
 )
 await row('apply-ssa', () =>
   load(
@@ -109,16 +143,34 @@ await row('apply-ssa', () =>
       c.request(
         'PATCH',
         `${secrets}/s-${i % n}?fieldManager=bench&force=true`,
-        JSON.stringify({ kind: 'Secret', apiVersion: 'v1', metadata: { name: `s-${i % n}` }, data: { applied: Buffer.from(String(i)).toString('base64') } }),
+        JSON.stringify({
+          kind: 'Secret',
+          apiVersion: 'v1',
+          metadata: { name: `s-${i % n}` },
+          data: { applied: Buffer.from(String(i)).toString('base64') },
+        }),
         'application/apply-patch+yaml',
       ),
     200,
   ),
 )
 await row('patch-same-object', () =>
-  load(many, 500, (c, i) => c.request('PATCH', `${secrets}/s-0`, `{"metadata":{"annotations":{"same":"${i}"}}}`, 'application/merge-patch+json'), 200),
+  load(
+    many,
+    500,
+    (c, i) =>
+      c.request(
+        'PATCH',
+        `${secrets}/s-0`,
+        `{"metadata":{"annotations":{"same":"${i}"}}}`,
+        'application/merge-patch+json',
+      ),
+    200,
+  ),
 )
-await row('ssar', () => load(many, 10000, (c) => c.request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review), 201))
+await row('ssar', () =>
+  load(many, 10000, (c) => c.request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review), 201),
+)
 await row('delete', () => load(many, n, (c, i) => c.request('DELETE', `${secrets}/s-${i}`), 200))
 await one[0]!.request('DELETE', `/api/v1/namespaces/${NAMESPACE}`)
 for (const connection of many) connection.close()

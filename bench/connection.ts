@@ -1,4 +1,4 @@
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 
 export type Answer = { status: number; body: Buffer }
 
@@ -36,7 +36,12 @@ export class Connection {
     })
   }
 
-  request(method: string, path: string, body?: string | Buffer, contentType: string = 'application/json'): Promise<Answer> {
+  request(
+    method: string,
+    path: string,
+    body?: string | Buffer,
+    contentType: string = 'application/json',
+  ): Promise<Answer> {
     const bytes = body === undefined ? undefined : Buffer.isBuffer(body) ? body : Buffer.from(body)
     const head = `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1\r\nAccept: application/json\r\n${
       bytes === undefined ? '' : `Content-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n`
@@ -56,7 +61,7 @@ export class Connection {
       this.#chunks = [all]
       const end = all.indexOf(HEAD_END)
       if (end < 0) return
-      const head = all.latin1Slice(0, end)
+      const head = all.toString('latin1', 0, end)
       this.#status = Number(head.slice(9, 12))
       const length = /content-length: (\d+)/i.exec(head)
       if (length === null) return this.#fail(new Error(`no Content-Length in ${head}`))
@@ -104,7 +109,8 @@ export async function load(
         const before = performance.now()
         const { status, body } = await send(connection, i)
         times[i] = performance.now() - before
-        if (status !== expected) throw new Error(`request ${i} answered ${status}: ${body.toString('utf8').slice(0, 500)}`)
+        if (status !== expected)
+          throw new Error(`request ${i} answered ${status}: ${body.toString('utf8').slice(0, 500)}`)
       }
     }),
   )

@@ -33,8 +33,9 @@ rampart_install() {
       flock 9
       if [ "$(cat "node_modules/.rampart-$kind" 2>/dev/null || true)" = "$stamp" ]; then exit 0; fi
     fi
+    # Not "npm ci": it refuses a lock file from which a mirror lacked packages of other platforms.
     # shellcheck disable=SC2086
-    npm ci $omit --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || exit 3
+    npm install --no-save $omit --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || exit 3
     printf '%s' "$stamp" >"node_modules/.rampart-$kind"
   ) || {
     rampart_say "the packages could not be installed in $root"

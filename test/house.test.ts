@@ -19,7 +19,11 @@ function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8')
   const found: Import[] = []
   for (const match of text.matchAll(/^(import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'(\.[^']+)'/gm))
-    found.push({ from: file, to: relative(root, resolve(root, dirname(file), match[3]!)), typeOnly: match[2] !== undefined })
+    found.push({
+      from: file,
+      to: relative(root, resolve(root, dirname(file), match[3]!)),
+      typeOnly: match[2] !== undefined,
+    })
   for (const match of text.matchAll(/\bimport\('(\.[^']+)'\)/g))
     found.push({ from: file, to: relative(root, resolve(root, dirname(file), match[1]!)), typeOnly: false })
   return found
@@ -46,7 +50,9 @@ function heightOf(file: string): number {
 }
 
 test('imports point down', () => {
-  const wrong = imports.filter((i) => !isTest(i.from) && heightOf(i.to) > heightOf(i.from)).map((i) => `${i.from} → ${i.to}`)
+  const wrong = imports
+    .filter((i) => !isTest(i.from) && heightOf(i.to) > heightOf(i.from))
+    .map((i) => `${i.from} → ${i.to}`)
   // The command line's settings and cluster paths are types that the control plane reads; nothing else goes up.
   assert.deepEqual(wrong, [])
 })
@@ -57,7 +63,10 @@ test('a feature imports another only through its index', () => {
     const [from, to] = [featureOf(i.from), featureOf(i.to)]
     return from !== undefined && to !== undefined && from !== to && !i.to.endsWith('/index.ts')
   })
-  assert.deepEqual(wrong.map((i) => `${i.from} → ${i.to}`), [])
+  assert.deepEqual(
+    wrong.map((i) => `${i.from} → ${i.to}`),
+    [],
+  )
 })
 
 test('imports exist and make no circle', () => {
@@ -84,7 +93,11 @@ test('the documents name commands that exist', () => {
   const help = execFileSync(join(root, 'rampart'), ['--help'], { encoding: 'utf8' })
   const known = new Set([...help.matchAll(/^ {2}([a-z]+)[ |]/gm)].map((m) => m[1]!))
   assert.ok(known.has('up'), 'the help lists the commands')
-  const documents = ['README.md', 'AGENTS.md', ...readdirSync(join(root, 'docs'), { recursive: true }).map((f) => join('docs', String(f)))]
+  const documents = [
+    'README.md',
+    'AGENTS.md',
+    ...readdirSync(join(root, 'docs'), { recursive: true }).map((f) => join('docs', String(f))),
+  ]
   for (const document of documents.filter((d) => d.endsWith('.md') && !d.includes('decisions/'))) {
     const text = readFileSync(join(root, document), 'utf8')
     for (const block of text.matchAll(/```(?:sh|console|bash)?\n([\s\S]*?)```/g))
@@ -94,8 +107,13 @@ test('the documents name commands that exist', () => {
 })
 
 test('no private key and no token lies in the repository', () => {
-  const tracked = execFileSync('git', ['-C', root, 'ls-files', '-z'], { encoding: 'utf8' }).split('\0').filter((f) => f !== '')
-  const patterns = [/-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}/, /\beyJhbGciOi[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}/]
+  const tracked = execFileSync('git', ['-C', root, 'ls-files', '-z'], { encoding: 'utf8' })
+    .split('\0')
+    .filter((f) => f !== '')
+  const patterns = [
+    /-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}/,
+    /\beyJhbGciOi[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}/,
+  ]
   for (const file of tracked) {
     if (!existsSync(join(root, file))) continue
     const text = readFileSync(join(root, file), 'latin1')

@@ -6,7 +6,15 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { KUBECTL_VERSIONS, type KubectlVersion, type Run, run, startCluster, testProgram, type TestCluster } from './setup/cluster.ts'
+import {
+  KUBECTL_VERSIONS,
+  type KubectlVersion,
+  type Run,
+  run,
+  startCluster,
+  type TestCluster,
+  testProgram,
+} from './setup/cluster.ts'
 
 let cluster: TestCluster
 const folder = mkdtempSync(join(tmpdir(), 'rampart-kubectl-'))
@@ -71,10 +79,19 @@ spec: {containers: [{name: web, image: "registry.example/web:1", ports: [{contai
 function steps(ns: string): Step[] {
   const all = file(`${ns}.yaml`, manifest(ns))
   const changed = file(`${ns}-changed.yaml`, manifest(ns).replace('color: blue', 'color: red'))
-  const invalid = file(`${ns}-invalid.yaml`, manifest(ns).replace('data: {color: blue', 'unknownField: 1\ndata: {color: blue'))
+  const invalid = file(
+    `${ns}-invalid.yaml`,
+    manifest(ns).replace('data: {color: blue', 'unknownField: 1\ndata: {color: blue'),
+  )
   const crd = file(`${ns}-crd.yaml`, widgetCrd(ns))
-  const widget = file(`${ns}-widget.yaml`, `apiVersion: ${ns}.example.com/v1\nkind: Widget\nmetadata: {name: w1, namespace: ${ns}}\nspec: {size: 3}\n`)
-  const roles = file(`${ns}-rbac.yaml`, `apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reconciled, namespace: ${ns}}\nrules: [{apiGroups: [""], resources: [pods], verbs: [get]}]\n`)
+  const widget = file(
+    `${ns}-widget.yaml`,
+    `apiVersion: ${ns}.example.com/v1\nkind: Widget\nmetadata: {name: w1, namespace: ${ns}}\nspec: {size: 3}\n`,
+  )
+  const roles = file(
+    `${ns}-rbac.yaml`,
+    `apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reconciled, namespace: ${ns}}\nrules: [{apiGroups: [""], resources: [pods], verbs: [get]}]\n`,
+  )
   return [
     { args: 'version', stdout: /Server Version: .*v?1\.32|GitVersion:"v1\.32/ },
     { args: 'api-versions', stdout: /^rbac\.authorization\.k8s\.io\/v1$/m },
@@ -111,7 +128,10 @@ function steps(ns: string): Step[] {
     { args: 'get pods -n NS -o wide', stdout: /NAME +READY +STATUS +RESTARTS +AGE +IP +NODE/ },
     { args: 'get pods -n NS', stdout: /web +0\/1 +Pending +0 / },
     { args: 'get pods -A --field-selector=status.phase=Pending,metadata.namespace=NS -o name', stdout: /^pod\/web\n$/ },
-    { args: 'get cm -n NS --sort-by=.metadata.name -o name', stdout: /c1\nconfigmap\/kube-root-ca\.crt\nconfigmap\/settings/ },
+    {
+      args: 'get cm -n NS --sort-by=.metadata.name -o name',
+      stdout: /c1\nconfigmap\/kube-root-ca\.crt\nconfigmap\/settings/,
+    },
     { args: 'get cm -n NS --chunk-size=1 -o name', stdout: /c1\nconfigmap\/kube-root-ca\.crt\nconfigmap\/settings/ },
     { args: 'get svc web -n NS', stdout: /web +ClusterIP +10\.\d+\.\d+\.\d+ +<none> +80\/TCP/ },
     { args: 'get cm settings -n NS -o custom-columns=N:.metadata.name,S:.data.size', stdout: /^N +S\nsettings +3\n$/ },
@@ -120,15 +140,28 @@ function steps(ns: string): Step[] {
     { args: 'get cm nothing -n NS', code: 1, stderr: /Error from server \(NotFound\): configmaps "nothing" not found/ },
     { args: 'get widgets -n NS', code: 1, stderr: /doesn't have a resource type|could not find/ },
     { args: 'patch cm settings -n NS --type=merge', more: ['-p', '{"data":{"size":"4"}}'], stdout: /patched/ },
-    { args: 'patch cm settings -n NS --type=json', more: ['-p', '[{"op":"replace","path":"/data/size","value":"5"}]'], stdout: /patched/ },
-    { args: 'patch cm settings -n NS --type=json', more: ['-p', '[{"op":"test","path":"/data/size","value":"9"}]'], code: 1, stderr: /./ },
+    {
+      args: 'patch cm settings -n NS --type=json',
+      more: ['-p', '[{"op":"replace","path":"/data/size","value":"5"}]'],
+      stdout: /patched/,
+    },
+    {
+      args: 'patch cm settings -n NS --type=json',
+      more: ['-p', '[{"op":"test","path":"/data/size","value":"9"}]'],
+      code: 1,
+      stderr: /./,
+    },
     { args: 'patch svc web -n NS', more: ['-p', '{"spec":{"ports":[{"port":80,"name":"http"}]}}'], stdout: /patched/ },
     { args: 'get svc web -n NS -o jsonpath={.spec.ports[*].name}:{.spec.ports[*].targetPort}', stdout: /^http:8080$/ },
     { args: 'label cm settings -n NS tier=back', stdout: /labeled/ },
     { args: 'label cm settings -n NS tier=front', code: 1, stderr: /overwrite/ },
     { args: 'label cm settings -n NS tier-', stdout: /labeled/ },
     { args: 'annotate cm settings -n NS note=x --overwrite', stdout: /annotated/ },
-    { args: 'edit cm settings -n NS', env: { KUBE_EDITOR: `sh -c 'sed -i s/size:.*/size:\\ \\"9\\"/ "$1"' --` }, stdout: /edited/ },
+    {
+      args: 'edit cm settings -n NS',
+      env: { KUBE_EDITOR: `sh -c 'sed -i s/size:.*/size:\\ \\"9\\"/ "$1"' --` },
+      stdout: /edited/,
+    },
     { args: 'get cm settings -n NS -o jsonpath={.data.size}', stdout: /^9$/ },
     { args: 'describe secret db -n NS', stdout: /password: +7 bytes/ },
     { args: 'describe pod web -n NS', stdout: /Image: +registry\.example\/web:1/ },
@@ -138,14 +171,23 @@ function steps(ns: string): Step[] {
     { args: 'auth can-i list secrets -n NS --as=system:serviceaccount:NS:robot', stdout: /^yes$/m },
     { args: 'auth can-i delete secrets -n NS --as=system:serviceaccount:NS:robot', code: 1, stdout: /^no/m },
     { args: 'auth can-i --list -n NS --as=system:serviceaccount:NS:robot', stdout: /pods +\[\] +\[\] +\[get list\]/ },
-    { args: 'get secrets -n default --as=system:serviceaccount:NS:robot', code: 1, stderr: /Forbidden.*cannot list resource "secrets" in API group "" in the namespace "default"/ },
+    {
+      args: 'get secrets -n default --as=system:serviceaccount:NS:robot',
+      code: 1,
+      stderr: /Forbidden.*cannot list resource "secrets" in API group "" in the namespace "default"/,
+    },
     { args: 'auth whoami', versions: modern, stdout: /Username +kubernetes-admin/ },
     { args: `auth reconcile -f ${roles}`, stdout: /reconciled reconciled/ },
     { args: `create -f ${crd}`, stdout: /created/ },
     { args: `wait --for=condition=Established --timeout=20s crd/widgets.${ns}.example.com`, stdout: /condition met/ },
     { args: `apply -f ${widget}`, stdout: /w1 created/ },
     { args: `get widgets.${ns}.example.com -n NS`, stdout: /NAME +SIZE +AGE\nw1 +3 / },
-    { args: `patch widgets.${ns}.example.com w1 -n NS --type=merge`, more: ['-p', '{"spec":{"size":"big"}}'], code: 1, stderr: /spec\.size: Invalid value: "string": spec\.size in body must be of type integer/ },
+    {
+      args: `patch widgets.${ns}.example.com w1 -n NS --type=merge`,
+      more: ['-p', '{"spec":{"size":"big"}}'],
+      code: 1,
+      stderr: /spec\.size: Invalid value: "string": spec\.size in body must be of type integer/,
+    },
     { args: `explain widgets.${ns}.example.com.spec`, versions: modern, stdout: /size/ },
     { args: `delete -f ${widget}`, stdout: /deleted/ },
     { args: `delete -f ${crd}`, stdout: /deleted/ },
@@ -186,7 +228,8 @@ spec:
 `
 }
 
-const explain = (args: string, result: Run): string => `kubectl ${args}\nexit ${result.code}\n--- stdout\n${result.stdout}\n--- stderr\n${result.stderr}`
+const explain = (args: string, result: Run): string =>
+  `kubectl ${args}\nexit ${result.code}\n--- stdout\n${result.stdout}\n--- stderr\n${result.stderr}`
 
 for (const version of KUBECTL_VERSIONS) {
   const ns = `compat-${version.replace('.', '-')}`
@@ -197,7 +240,10 @@ for (const version of KUBECTL_VERSIONS) {
       const args = step.args.replaceAll('NS', ns)
       test(args.replaceAll(folder, ''), async () => {
         const words = [...args.split(' ').filter((w) => w !== ''), ...(step.more ?? [])]
-        const result = await cluster.kubectl(version, words, { ...(step.input ? { input: step.input } : {}), ...(step.env ? { env: step.env } : {}) })
+        const result = await cluster.kubectl(version, words, {
+          ...(step.input ? { input: step.input } : {}),
+          ...(step.env ? { env: step.env } : {}),
+        })
         const context = explain(args, result)
         assert.equal(result.code, step.code ?? 0, context)
         const of = (expected: RegExp): RegExp => new RegExp(expected.source.replaceAll('NS', ns), expected.flags)
@@ -207,10 +253,18 @@ for (const version of KUBECTL_VERSIONS) {
     }
 
     test('apply --prune removes what left the manifest', async () => {
-      const one = (name: string): string => `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: ${ns}, labels: {pruned: "yes"}}\n`
+      const one = (name: string): string =>
+        `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: ${ns}, labels: {pruned: "yes"}}\n`
       const both = file(`${ns}-both.yaml`, `${one('keep')}---\n${one('drop')}`)
       const kept = file(`${ns}-kept.yaml`, one('keep'))
-      const scope = ['-l', 'pruned=yes', '-n', ns, '--prune', version === '1.20' ? '--prune-whitelist=core/v1/ConfigMap' : '--prune-allowlist=core/v1/ConfigMap']
+      const scope = [
+        '-l',
+        'pruned=yes',
+        '-n',
+        ns,
+        '--prune',
+        version === '1.20' ? '--prune-whitelist=core/v1/ConfigMap' : '--prune-allowlist=core/v1/ConfigMap',
+      ]
       await cluster.kubectl(version, ['apply', '-f', both, ...scope])
       const result = await cluster.kubectl(version, ['apply', '-f', kept, ...scope])
       assert.match(result.stdout, /configmap\/drop pruned/, explain('apply --prune', result))
@@ -218,7 +272,10 @@ for (const version of KUBECTL_VERSIONS) {
 
     test('certificate approve and deny', async () => {
       const request = await certificateRequest()
-      for (const [verb, condition] of [['approve', 'Approved'], ['deny', 'Denied']] as const) {
+      for (const [verb, condition] of [
+        ['approve', 'Approved'],
+        ['deny', 'Denied'],
+      ] as const) {
         const name = `${ns}-${verb}`
         const csr = file(`${name}.json`, {
           apiVersion: 'certificates.k8s.io/v1',
@@ -236,7 +293,9 @@ for (const version of KUBECTL_VERSIONS) {
 
     test('get -w shows changes as they happen', async () => {
       const program = testProgram(`kubectl-${version}`)!
-      const child = spawn(program, ['get', 'cm', '-n', ns, '-w', '-o', 'name'], { env: { ...process.env, KUBECONFIG: cluster.kubeconfig } })
+      const child = spawn(program, ['get', 'cm', '-n', ns, '-w', '-o', 'name'], {
+        env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
+      })
       try {
         const seen = new Promise<void>((resolve, reject) => {
           let text = ''
@@ -258,11 +317,19 @@ for (const version of KUBECTL_VERSIONS) {
     })
 
     test('delete with cascade, then the namespace with all that is in it', async () => {
-      const owner = JSON.parse((await cluster.kubectl(version, ['create', 'cm', 'owner', '-n', ns, '-o', 'json'])).stdout)
+      const owner = JSON.parse(
+        (await cluster.kubectl(version, ['create', 'cm', 'owner', '-n', ns, '-o', 'json'])).stdout,
+      )
       const owned = file(`${ns}-owned.json`, {
         apiVersion: 'v1',
         kind: 'ConfigMap',
-        metadata: { name: 'owned', namespace: ns, ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: owner.metadata.uid, blockOwnerDeletion: true }] },
+        metadata: {
+          name: 'owned',
+          namespace: ns,
+          ownerReferences: [
+            { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: owner.metadata.uid, blockOwnerDeletion: true },
+          ],
+        },
       })
       await cluster.kubectl(version, ['create', '-f', owned])
       const cascade = version === '1.20' ? '--cascade=foreground' : '--cascade=foreground'

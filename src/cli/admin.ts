@@ -1,6 +1,6 @@
+import type { Client } from '../kernel/client/client.ts'
 import { loadKubeconfig } from '../kernel/client/kubeconfig.ts'
 import { createRemoteClient } from '../kernel/client/remote.ts'
-import type { Client } from '../kernel/client/client.ts'
 import type { ClusterPaths } from './cluster.ts'
 
 export type AdminClient = { client: Client; get: (path: string) => Promise<unknown> }

@@ -3,12 +3,20 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { humanDuration } from '../kernel/resources/printing.ts'
 
-export type CertificateFile = { name: string; subject: string; notAfter: string; left: string; millisecondsLeft: number }
+export type CertificateFile = {
+  name: string
+  subject: string
+  notAfter: string
+  left: string
+  millisecondsLeft: number
+}
 
 /** Every certificate under a folder with what is left of its life. */
 export function certificateFiles(folder: string, now: number = Date.now()): CertificateFile[] {
   if (!existsSync(folder)) return []
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((f) => f.isFile() && f.name.endsWith('.crt'))
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
+    (f) => f.isFile() && f.name.endsWith('.crt'),
+  )
   return files
     .map((file): CertificateFile => {
       const path = join(file.parentPath, file.name)

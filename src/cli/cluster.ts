@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { processStartTime } from '../platform/process.ts'
 import { CliError } from './error.ts'
 
 /** Where one cluster keeps everything it has on this machine. */
@@ -24,7 +25,10 @@ const NAME = /^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/
 export function clusterPaths(options: { name?: string; dataDir?: string }): ClusterPaths {
   const name = options.name ?? 'default'
   if (!NAME.test(name))
-    throw new CliError(`--name ${JSON.stringify(name)} is not a name: lower-case letters, digits and '-', at most 40`, 2)
+    throw new CliError(
+      `--name ${JSON.stringify(name)} is not a name: lower-case letters, digits and '-', at most 40`,
+      2,
+    )
   const directory = options.dataDir === undefined ? join(defaultRoot(), name) : resolve(options.dataDir)
   return {
     name,
@@ -45,17 +49,6 @@ function defaultRoot(): string {
 }
 
 export type ControlPlaneProcess = { pid: number; startTime: string; port: number; startedAt: string }
-
-/** Field 22 of /proc/PID/stat: tells a process from a later one with the same id. */
-export function processStartTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
-  } catch {
-    return undefined // no such process
-  }
-}
 
 /** The control plane of this folder if it lives. */
 export function runningControlPlane(paths: ClusterPaths): ControlPlaneProcess | undefined {

@@ -41,13 +41,15 @@ function program(): Command {
   withCluster(root.command('doctor').description('what is missing, wrong or about to expire; exit 1 if anything is'))
     .option('-o, --output <format>', 'json or yaml')
     .action(async (options) => (await import('./commands/doctor.ts')).doctor(options))
-  withCluster(root.command('kubeconfig').description("path of the administrator's kubeconfig")).action(async (options) =>
-    (await import('./commands/kubeconfig.ts')).kubeconfig(options),
+  withCluster(root.command('kubeconfig').description("path of the administrator's kubeconfig")).action(
+    async (options) => (await import('./commands/kubeconfig.ts')).kubeconfig(options),
   )
   withCluster(root.command('backup').description('write a consistent copy of the store while it is in use'))
     .argument('<file>', 'file to write; must not exist')
     .action(async (file, options) => (await import('./commands/backup.ts')).backup(file, options))
-  withCluster(root.command('restore').description('put a backup in place of an empty store; the control plane must be down'))
+  withCluster(
+    root.command('restore').description('put a backup in place of an empty store; the control plane must be down'),
+  )
     .argument('<file>', 'file that backup wrote')
     .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options))
   withCluster(root.command('version').description('versions of the program and of the running server'))

@@ -26,7 +26,8 @@ export function printValue(format: 'json' | 'yaml', value: unknown): void {
 /** Left-aligned columns, three spaces apart, as kubectl prints them. */
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((row) => (row[i] ?? '').length)))
-  const line = (cells: readonly string[]): string => cells.map((c, i) => (i === cells.length - 1 ? c : c.padEnd(widths[i]! + 3))).join('')
+  const line = (cells: readonly string[]): string =>
+    cells.map((c, i) => (i === cells.length - 1 ? c : c.padEnd(widths[i]! + 3))).join('')
   print([head, ...rows].map(line).join('\n'))
 }
 

@@ -26,9 +26,13 @@ export async function requireEtcd(): Promise<void> {
     throw new CliError('--store etcd needs the program etcd (Debian: apt-get install etcd-server)')
   await step('installing etcd-server', async () => {
     const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-    for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', 'etcd-server']]) {
+    for (const args of [
+      ['update', '-qq'],
+      ['install', '-y', '-qq', '--no-install-recommends', 'etcd-server'],
+    ]) {
       const { status, stderr } = spawnSync('apt-get', args, { encoding: 'utf8', env: environment })
-      if (status !== 0) throw new CliError(`apt-get ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`)
+      if (status !== 0)
+        throw new CliError(`apt-get ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`)
     }
   })
 }

@@ -72,7 +72,8 @@ const CHECKS: Record<keyof Settings, Check> = {
   etcdKey: text,
   nodes: (value) => {
     const nodes = integer(0, 1000)(value)
-    if (nodes !== 0) throw new Error('must be 0: machines cannot be added by this version, the control plane stands alone')
+    if (nodes !== 0)
+      throw new Error('must be 0: machines cannot be added by this version, the control plane stands alone')
     return nodes
   },
   auditPolicy: text,
@@ -118,7 +119,10 @@ export function readSettings(flags: Record<string, unknown>, file: string | unde
     if (merged.store !== 'etcd') throw new CliError('--etcd-endpoints needs --store etcd', 2)
     for (const endpoint of merged.etcdEndpoints)
       if (!/^https:\/\/[^/]+$/.test(endpoint))
-        throw new CliError(`--etcd-endpoints ${JSON.stringify(endpoint)} must be https://HOST:PORT: etcd is reached over TLS only`, 2)
+        throw new CliError(
+          `--etcd-endpoints ${JSON.stringify(endpoint)} must be https://HOST:PORT: etcd is reached over TLS only`,
+          2,
+        )
     if (!merged.etcdCa || !merged.etcdCert || !merged.etcdKey)
       throw new CliError('--etcd-endpoints needs --etcd-ca, --etcd-cert and --etcd-key: both ends are verified', 2)
   }

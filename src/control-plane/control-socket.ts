@@ -11,7 +11,10 @@ const MAX_REQUEST_BYTES = 64 * 1024
 export const controlSocketPath = (directory: string): string => join(directory, 'control.sock')
 
 /** Serves one JSON line per connection; errors travel as `{ error }`. */
-export function serveControl(directory: string, handle: (request: ControlRequest) => Promise<ControlAnswer>): Promise<Server> {
+export function serveControl(
+  directory: string,
+  handle: (request: ControlRequest) => Promise<ControlAnswer>,
+): Promise<Server> {
   const path = controlSocketPath(directory)
   rmSync(path, { force: true })
   const server = createServer((socket) => {

@@ -1,4 +1,4 @@
-import { execFile, type ExecFileException } from 'node:child_process'
+import { type ExecFileException, execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,7 +56,8 @@ export async function startCluster(upArguments: readonly string[] = []): Promise
   const data = join(directory, 'data')
   const home = join(directory, 'home')
   const scope = ['--data-dir', data]
-  const cli = (args: readonly string[], options?: RunOptions): Promise<Run> => run(rampart, args, { timeoutMs: 120_000, ...options })
+  const cli = (args: readonly string[], options?: RunOptions): Promise<Run> =>
+    run(rampart, args, { timeoutMs: 120_000, ...options })
   const up = await cli(['up', ...scope, '--port', '0', ...upArguments])
   if (up.code !== 0) throw new Error(`rampart up failed with ${up.code}:\n${up.stderr}`)
   const status = async (): Promise<{ server: string; pid: number; kubeconfig: string }> =>
@@ -71,7 +72,10 @@ export async function startCluster(upArguments: readonly string[] = []): Promise
     kubectl: (version, args, options) => {
       const program = testProgram(`kubectl-${version}`)
       if (program === undefined) throw new Error(`kubectl ${version} is not there`)
-      return run(program, args, { ...options, env: { KUBECONFIG: kubeconfig, HOME: home, KUBE_EDITOR: 'true', ...options?.env } })
+      return run(program, args, {
+        ...options,
+        env: { KUBECONFIG: kubeconfig, HOME: home, KUBE_EDITOR: 'true', ...options?.env },
+      })
     },
     stop: async () => {
       await cli(['down', ...scope])

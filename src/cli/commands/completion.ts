@@ -12,7 +12,8 @@ function flags(command: Command): string[] {
 
 /** A completion script made from the commands themselves: command names first, then the flags of the command. */
 export function completion(shell: string, root: Command): void {
-  if (shell !== 'bash' && shell !== 'zsh') throw new CliError(`completion for ${JSON.stringify(shell)} is not there: bash or zsh`, 2)
+  if (shell !== 'bash' && shell !== 'zsh')
+    throw new CliError(`completion for ${JSON.stringify(shell)} is not there: bash or zsh`, 2)
   const cases = root.commands.map((c) => `    ${c.name()}) words="${words(c)}" ;;`).join('\n')
   const script = `_rampart() {
   local current="\${COMP_WORDS[COMP_CWORD]}" words

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { join, relative } from 'node:path'
 import { adminClient } from '../admin.ts'
 import { certificateFiles } from '../certificates.ts'
-import { clusterPaths, type ClusterPaths, runningControlPlane } from '../cluster.ts'
+import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
 import { outputFormat, print, printValue } from '../output.ts'
 import { findProgram } from '../packages.ts'
 import { DEFAULTS, type Settings } from '../settings.ts'
@@ -18,14 +18,14 @@ const MIN_FREE_BYTES = 512 * 1024 * 1024
 
 function node(): Finding {
   const major = Number(process.versions.node.split('.')[0])
-  return major >= 24 ? ok('node', process.version) : wrong('node', `${process.version} is too old`, 'install Node 24 or newer')
+  return major >= 24
+    ? ok('node', process.version)
+    : wrong('node', `${process.version} is too old`, 'install Node 24 or newer')
 }
 
 function kubectl(): Finding {
   const path = findProgram('kubectl')
-  return path === undefined
-    ? warning('kubectl', 'not found', 'apt-get install kubernetes-client')
-    : ok('kubectl', path)
+  return path === undefined ? warning('kubectl', 'not found', 'apt-get install kubernetes-client') : ok('kubectl', path)
 }
 
 function etcd(settings: Settings): Finding[] {
@@ -40,7 +40,9 @@ function disk(paths: ClusterPaths): Finding {
   const { bavail, bsize } = statfsSync(folder)
   const free = bavail * bsize
   const detail = `${Math.round(free / 1024 / 1024)} MiB free at ${folder}`
-  return free < MIN_FREE_BYTES ? warning('disk', detail, 'make space: writes fail when the disk is full') : ok('disk', detail)
+  return free < MIN_FREE_BYTES
+    ? warning('disk', detail, 'make space: writes fail when the disk is full')
+    : ok('disk', detail)
 }
 
 /** Keys, tokens and the store are readable by their owner only. */
@@ -64,7 +66,8 @@ function certificates(paths: ClusterPaths): Finding[] {
   return certificateFiles(paths.pki).map((c) => {
     const name = `certificate ${c.name}`
     if (c.millisecondsLeft <= 0) return wrong(name, `expired at ${c.notAfter}`, 'rampart down && rampart up renews it')
-    if (c.millisecondsLeft < 24 * 3600_000) return warning(name, `expires in ${c.left}`, 'a running control plane renews it; is it running?')
+    if (c.millisecondsLeft < 24 * 3600_000)
+      return warning(name, `expires in ${c.left}`, 'a running control plane renews it; is it running?')
     return ok(name, `${c.left} left`)
   })
 }
@@ -82,7 +85,9 @@ async function server(paths: ClusterPaths, settings: Settings): Promise<Finding[
   if (running === undefined) {
     const used = settings.port !== 0 && (await portInUse(settings.port))
     return [
-      used ? wrong('port', `port ${settings.port} is used by another process`, 'stop it, or choose another with --port') : ok('port', `${settings.port} is free`),
+      used
+        ? wrong('port', `port ${settings.port} is used by another process`, 'stop it, or choose another with --port')
+        : ok('port', `${settings.port} is free`),
       warning('control plane', 'does not run', 'rampart up'),
     ]
   }
@@ -97,7 +102,9 @@ async function server(paths: ClusterPaths, settings: Settings): Promise<Finding[
 export async function doctor(options: { name?: string; dataDir?: string; output?: string }): Promise<void> {
   const format = outputFormat(options.output)
   const paths = clusterPaths(options)
-  const settings = existsSync(paths.settings) ? (JSON.parse(readFileSync(paths.settings, 'utf8')) as Settings) : DEFAULTS
+  const settings = existsSync(paths.settings)
+    ? (JSON.parse(readFileSync(paths.settings, 'utf8')) as Settings)
+    : DEFAULTS
   const findings = [
     node(),
     kubectl(),
@@ -110,5 +117,6 @@ export async function doctor(options: { name?: string; dataDir?: string; output?
   process.exitCode = findings.every((f) => f.state === 'ok') ? 0 : 1
   if (format === 'json' || format === 'yaml') return printValue(format, findings)
   const marks = { ok: '[ok]', warning: '[! ]', wrong: '[!!]' }
-  for (const { check, state, detail, fix } of findings) print(`${marks[state]} ${check}: ${detail}${fix === undefined ? '' : `\n     ${fix}`}`)
+  for (const { check, state, detail, fix } of findings)
+    print(`${marks[state]} ${check}: ${detail}${fix === undefined ? '' : `\n     ${fix}`}`)
 }

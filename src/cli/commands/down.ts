@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clusterPaths, processStartTime, runningControlPlane } from '../cluster.ts'
+import { processStartTime } from '../../platform/process.ts'
+import { clusterPaths, runningControlPlane } from '../cluster.ts'
 import { CliError } from '../error.ts'
 import { say, step } from '../output.ts'
 

@@ -5,6 +5,7 @@ import { print } from '../output.ts'
 
 export function kubeconfig(options: { name?: string; dataDir?: string }): void {
   const paths = clusterPaths(options)
-  if (!existsSync(paths.kubeconfig)) throw new CliError(`there is no cluster ${paths.name} in ${paths.directory}: run "rampart up" first`)
+  if (!existsSync(paths.kubeconfig))
+    throw new CliError(`there is no cluster ${paths.name} in ${paths.directory}: run "rampart up" first`)
   print(paths.kubeconfig)
 }

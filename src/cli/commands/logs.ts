@@ -38,10 +38,16 @@ function copy(file: string, start: number, end: number): Promise<void> {
   })
 }
 
-export async function logs(options: { name?: string; dataDir?: string; follow?: boolean; tail?: string }): Promise<void> {
+export async function logs(options: {
+  name?: string
+  dataDir?: string
+  follow?: boolean
+  tail?: string
+}): Promise<void> {
   const paths = clusterPaths(options)
   const tail = options.tail === undefined ? 100 : Number(options.tail)
-  if (!Number.isInteger(tail) || tail < -1) throw new CliError(`--tail must be a whole number, not ${JSON.stringify(options.tail)}`, 2)
+  if (!Number.isInteger(tail) || tail < -1)
+    throw new CliError(`--tail must be a whole number, not ${JSON.stringify(options.tail)}`, 2)
   if (!existsSync(paths.log)) throw new CliError(`there is no log at ${paths.log}: run "rampart up" first`)
   let position = tail === -1 ? 0 : await tailOffset(paths.log, tail)
   for (;;) {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { clusterPaths, runningControlPlane } from '../cluster.ts'
 import { adminClient } from '../admin.ts'
 import { certificateFiles } from '../certificates.ts'
+import { clusterPaths, runningControlPlane } from '../cluster.ts'
 import { outputFormat, print, printTable, printValue } from '../output.ts'
 import type { Settings } from '../settings.ts'
 
@@ -10,7 +10,9 @@ export async function status(options: { name?: string; dataDir?: string; output?
   const format = outputFormat(options.output)
   const paths = clusterPaths(options)
   const running = runningControlPlane(paths)
-  const settings = existsSync(paths.settings) ? (JSON.parse(readFileSync(paths.settings, 'utf8')) as Settings) : undefined
+  const settings = existsSync(paths.settings)
+    ? (JSON.parse(readFileSync(paths.settings, 'utf8')) as Settings)
+    : undefined
   let ready = false
   let reason = 'it does not run'
   if (running !== undefined) {
@@ -28,7 +30,9 @@ export async function status(options: { name?: string; dataDir?: string; output?
     running: running !== undefined,
     ready,
     ...(reason === '' ? {} : { reason }),
-    ...(running === undefined ? {} : { pid: running.pid, server: `https://127.0.0.1:${running.port}`, startedAt: running.startedAt }),
+    ...(running === undefined
+      ? {}
+      : { pid: running.pid, server: `https://127.0.0.1:${running.port}`, startedAt: running.startedAt }),
     store: settings?.store ?? 'none yet',
     directory: paths.directory,
     kubeconfig: paths.kubeconfig,

@@ -3,13 +3,13 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { adminClient } from '../admin.ts'
-import { clusterPaths, type ClusterPaths, runningControlPlane } from '../cluster.ts'
-import { CliError } from '../error.ts'
-import { requireEtcd } from '../packages.ts'
-import { print, say, step } from '../output.ts'
-import { readSettings, type Settings } from '../settings.ts'
 import { writePrivate } from '../../platform/files.ts'
+import { adminClient } from '../admin.ts'
+import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
+import { CliError } from '../error.ts'
+import { print, say, step } from '../output.ts'
+import { requireEtcd } from '../packages.ts'
+import { readSettings, type Settings } from '../settings.ts'
 
 const CONTROL_PLANE = fileURLToPath(new URL('../../control-plane/main.ts', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
@@ -17,7 +17,10 @@ const READY_TIMEOUT_MS = 60_000
 export async function up(options: Record<string, unknown>): Promise<void> {
   const { config, ...flags } = options
   const settings = readSettings(flags, config as string | undefined)
-  const paths = clusterPaths({ name: settings.name, ...(settings.dataDir === undefined ? {} : { dataDir: settings.dataDir }) })
+  const paths = clusterPaths({
+    name: settings.name,
+    ...(settings.dataDir === undefined ? {} : { dataDir: settings.dataDir }),
+  })
   const running = runningControlPlane(paths)
   if (running !== undefined) {
     await step('the control plane runs already', () => waitReady(paths, running.pid))
@@ -39,12 +42,16 @@ async function start(paths: ClusterPaths, settings: Settings): Promise<number> {
   writePrivate(requested, JSON.stringify(settings, null, 2))
   const log = openSync(paths.log, 'a', 0o600)
   const failure = join(paths.directory, `failure.${process.pid}.txt`)
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CONTROL_PLANE, paths.directory, requested, failure], {
-    detached: true,
-    stdio: ['ignore', log, log],
-    cwd: '/',
-    env: process.env,
-  })
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', CONTROL_PLANE, paths.directory, requested, failure],
+    {
+      detached: true,
+      stdio: ['ignore', log, log],
+      cwd: '/',
+      env: process.env,
+    },
+  )
   closeSync(log)
   const exited = new Promise<number | string>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
@@ -75,7 +82,8 @@ async function waitReady(paths: ClusterPaths, pid: number): Promise<void> {
   let last = 'it does not answer'
   while (Date.now() < deadline) {
     const running = runningControlPlane(paths)
-    if (running === undefined || running.pid !== pid) throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
+    if (running === undefined || running.pid !== pid)
+      throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
     if (existsSync(paths.kubeconfig)) {
       try {
         const admin = await adminClient(paths)
@@ -98,7 +106,9 @@ function summary(paths: ClusterPaths, port: number): void {
   print(`data         ${paths.directory}`)
   print(`log          ${paths.log}`)
   print('')
-  print('closed       plain HTTP, TLS below 1.2, callers without credentials (but for health), everything RBAC does not allow')
+  print(
+    'closed       plain HTTP, TLS below 1.2, callers without credentials (but for health), everything RBAC does not allow',
+  )
   print('open         TLS on the loopback address for the holder of the kubeconfig')
   print('')
   print('next         export KUBECONFIG=$(./rampart kubeconfig)')

@@ -74,20 +74,32 @@ export function compileKind(definition: ResourceDefinition): Kind {
 /** Fields that a write to this (sub)resource cannot change, so that it does not come to own them. */
 function resetFields(definition: ResourceDefinition, subresource: string): readonly (readonly string[])[] {
   const hasStatus = definition.subresources?.some((s) => s.name === 'status') ?? false
-  if (subresource === 'status') return definition.custom ? [['spec'], ['metadata', 'labels'], ['metadata', 'annotations'], ['metadata', 'finalizers'], ['metadata', 'ownerReferences']] : [['spec']]
+  if (subresource === 'status')
+    return definition.custom
+      ? [
+          ['spec'],
+          ['metadata', 'labels'],
+          ['metadata', 'annotations'],
+          ['metadata', 'finalizers'],
+          ['metadata', 'ownerReferences'],
+        ]
+      : [['spec']]
   return hasStatus && subresource === '' ? [['status']] : []
 }
 
 /** kind, apiVersion, metadata first; metadata is an object. Throws BadRequest for what can be no object of this kind. */
 function topLevel(body: Json, definition: ResourceDefinition, apiVersion: string): KubeObject {
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) throw badRequest('the object provided is not a JSON object')
+  if (body === null || typeof body !== 'object' || Array.isArray(body))
+    throw badRequest('the object provided is not a JSON object')
   const { kind, apiVersion: given, metadata, ...rest } = body
   if (metadata !== undefined && metadata !== null && (typeof metadata !== 'object' || Array.isArray(metadata)))
     throw badRequest(
       `${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: json: cannot unmarshal ${Array.isArray(metadata) ? 'array' : typeof metadata} into Go struct field ${definition.kind}.metadata of type v1.ObjectMeta`,
     )
   if (kind !== definition.kind || given !== apiVersion)
-    throw badRequest(`${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: the object is ${String(given)} ${String(kind)}`)
+    throw badRequest(
+      `${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: the object is ${String(given)} ${String(kind)}`,
+    )
   return { kind, apiVersion: given, metadata: metadata ?? {}, ...rest } as KubeObject
 }
 

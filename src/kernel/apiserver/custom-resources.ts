@@ -63,11 +63,13 @@ export class CustomResources {
   /** One round at a time per definition, after the event that caused it is delivered to everyone. */
   #later(name: string): void {
     const before = this.#busy.get(name) ?? Promise.resolve()
-    const round = before.then(() => (this.#closed ? undefined : this.#reconcile(name))).catch((error: Error) => {
-      if (this.#closed) return
-      this.#log('warn', 'a custom resource definition could not be reconciled', { name, error: error.message })
-      setTimeout(() => this.#later(name), 1000).unref()
-    })
+    const round = before
+      .then(() => (this.#closed ? undefined : this.#reconcile(name)))
+      .catch((error: Error) => {
+        if (this.#closed) return
+        this.#log('warn', 'a custom resource definition could not be reconciled', { name, error: error.message })
+        setTimeout(() => this.#later(name), 1000).unref()
+      })
     this.#busy.set(name, round)
     void round.finally(() => {
       if (this.#busy.get(name) === round) this.#busy.delete(name)

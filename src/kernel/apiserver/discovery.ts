@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { apiVersionOf } from '../api/object.ts'
 import { ALL_VERBS, type ResourceDefinition } from '../resources/definition.ts'
+import { parseAccept } from './http/negotiate.ts'
 import type { Kind } from './kind.ts'
 import type { KindRegistry } from './kind-registry.ts'
-import { parseAccept } from './http/negotiate.ts'
 
 const VERBS_WITH_WATCH = [...ALL_VERBS].sort()
 
@@ -14,7 +14,12 @@ function verbsOf(definition: ResourceDefinition): string[] {
 /** Stable over restarts: kubectl only compares it. */
 function storageVersionHash(definition: ResourceDefinition): string {
   const { group, kind } = definition
-  return createHash('sha256').update(`${group}/${definition.storageVersion ?? definition.version}/${kind}`).digest('base64').slice(0, 11) + '='
+  return (
+    createHash('sha256')
+      .update(`${group}/${definition.storageVersion ?? definition.version}/${kind}`)
+      .digest('base64')
+      .slice(0, 11) + '='
+  )
 }
 
 /** metav1.APIResourceList of one group version. */

@@ -23,7 +23,11 @@ export async function runChecks(
   const probe = path.replace(/^\//, '')
   if (!failed && !query.has('verbose')) return { code: 200, text: 'ok' }
   const lines = results.map((r) =>
-    r.state === 'ok' ? `[+]${r.name} ok` : r.state === 'excluded' ? `[+]${r.name} excluded: ok` : `[-]${r.name} failed: ${r.reason}`,
+    r.state === 'ok'
+      ? `[+]${r.name} ok`
+      : r.state === 'excluded'
+        ? `[+]${r.name} excluded: ok`
+        : `[-]${r.name} failed: ${r.reason}`,
   )
   return { code: failed ? 500 : 200, text: `${lines.join('\n')}\n${probe} check ${failed ? 'failed' : 'passed'}\n` }
 }

@@ -47,7 +47,8 @@ export class KindRegistry {
   /** Versions of a group, the preferred one first. */
   versions(group: string): string[] {
     const found = new Set<string>()
-    for (const { definition } of this.#byResource.values()) if (definition.group === group) found.add(definition.version)
+    for (const { definition } of this.#byResource.values())
+      if (definition.group === group) found.add(definition.version)
     return [...found].sort(compareVersions)
   }
 

@@ -26,7 +26,11 @@ export type Kind = {
   applyDefaults: (object: KubeObject) => void
   /** Everything that does not depend on the old object: metadata, schema, strategy. */
   validate: (object: KubeObject) => FieldError[]
-  validateUpdate: (object: KubeObject, old: KubeObject, context: { now: number; subresource: string; user: string }) => FieldError[]
+  validateUpdate: (
+    object: KubeObject,
+    old: KubeObject,
+    context: { now: number; subresource: string; user: string },
+  ) => FieldError[]
   fieldManager: (subresource: string) => FieldManager
   subresource: (name: string) => SubresourceDefinition | undefined
 }

@@ -1,7 +1,15 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { WatchCache } from './cache/watch-cache.ts'
 
-type RequestLabels = { verb: string; group: string; version: string; resource: string; subresource: string; scope: string; code: number }
+type RequestLabels = {
+  verb: string
+  group: string
+  version: string
+  resource: string
+  subresource: string
+  scope: string
+  code: number
+}
 
 /** Kubernetes' metric names where they exist. */
 export class Metrics {
@@ -33,15 +41,26 @@ export class Metrics {
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
       registers,
     })
-    this.#inflight = new Gauge({ name: 'apiserver_current_inflight_requests', help: 'Requests being served.', labelNames: ['request_kind'], registers })
-    this.#longRunning = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Open watches and streams.', labelNames: ['verb'], registers })
+    this.#inflight = new Gauge({
+      name: 'apiserver_current_inflight_requests',
+      help: 'Requests being served.',
+      labelNames: ['request_kind'],
+      registers,
+    })
+    this.#longRunning = new Gauge({
+      name: 'apiserver_longrunning_requests',
+      help: 'Open watches and streams.',
+      labelNames: ['verb'],
+      registers,
+    })
     this.#objects = new Gauge({
       name: 'apiserver_storage_objects',
       help: 'Stored objects by resource.',
       labelNames: ['resource'],
       registers,
       collect: () => {
-        for (const [prefix, resource] of cache.resources()) this.#objects.set({ resource: resourceName(prefix) }, resource.size)
+        for (const [prefix, resource] of cache.resources())
+          this.#objects.set({ resource: resourceName(prefix) }, resource.size)
       },
     })
     this.#watchers = new Gauge({
@@ -50,7 +69,8 @@ export class Metrics {
       labelNames: ['resource'],
       registers,
       collect: () => {
-        for (const [prefix, resource] of cache.resources()) this.#watchers.set({ resource: resourceName(prefix) }, resource.listenerCount)
+        for (const [prefix, resource] of cache.resources())
+          this.#watchers.set({ resource: resourceName(prefix) }, resource.listenerCount)
       },
     })
     this.#revision = new Gauge({
@@ -66,7 +86,8 @@ export class Metrics {
     const key = `${rest.verb}|${rest.group}|${rest.version}|${rest.resource}|${rest.subresource}|${rest.scope}`
     const counted = `${key}|${code}`
     let counter = this.#requestChildren.get(counted)
-    if (counter === undefined) this.#requestChildren.set(counted, (counter = this.#requests.labels({ ...rest, code: String(code) })))
+    if (counter === undefined)
+      this.#requestChildren.set(counted, (counter = this.#requests.labels({ ...rest, code: String(code) })))
     counter.inc()
     if (seconds === undefined) return
     let histogram = this.#durationChildren.get(key)

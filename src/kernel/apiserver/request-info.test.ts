@@ -20,16 +20,32 @@ const resource = (verb: string, fields: Record<string, unknown>): Record<string,
 const ROWS: Row[] = [
   ['GET', '/api/v1/namespaces', resource('list', { resource: 'namespaces' })],
   ['GET', '/api/v1/namespaces/a', resource('get', { resource: 'namespaces', namespace: 'a', name: 'a' })],
-  ['PUT', '/api/v1/namespaces/a/finalize', resource('update', { resource: 'namespaces', namespace: 'a', name: 'a', subresource: 'finalize' })],
+  [
+    'PUT',
+    '/api/v1/namespaces/a/finalize',
+    resource('update', { resource: 'namespaces', namespace: 'a', name: 'a', subresource: 'finalize' }),
+  ],
   ['GET', '/api/v1/namespaces/a/pods', resource('list', { resource: 'pods', namespace: 'a' })],
   ['GET', '/api/v1/namespaces/a/pods?watch=1', resource('watch', { resource: 'pods', namespace: 'a' })],
   ['GET', '/api/v1/namespaces/a/pods?watch=false', resource('list', { resource: 'pods', namespace: 'a' })],
   ['GET', '/api/v1/watch/namespaces/a/pods', resource('watch', { resource: 'pods', namespace: 'a' })],
   ['DELETE', '/api/v1/namespaces/a/pods', resource('deletecollection', { resource: 'pods', namespace: 'a' })],
   ['DELETE', '/api/v1/namespaces/a/pods/p', resource('delete', { resource: 'pods', namespace: 'a', name: 'p' })],
-  ['POST', '/api/v1/namespaces/a/serviceaccounts/s/token', resource('create', { resource: 'serviceaccounts', namespace: 'a', name: 's', subresource: 'token' })],
-  ['GET', '/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node', resource('get', { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', name: 'system:node' })],
-  ['GET', '/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab', resource('get', { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', name: 'a:b' })],
+  [
+    'POST',
+    '/api/v1/namespaces/a/serviceaccounts/s/token',
+    resource('create', { resource: 'serviceaccounts', namespace: 'a', name: 's', subresource: 'token' }),
+  ],
+  [
+    'GET',
+    '/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node',
+    resource('get', { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', name: 'system:node' }),
+  ],
+  [
+    'GET',
+    '/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab',
+    resource('get', { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', name: 'a:b' }),
+  ],
   ['GET', '/apis', { isResource: false, verb: 'get' }],
   ['GET', '/apis/apps/v1', { isResource: false, verb: 'get' }],
   ['GET', '/version', { isResource: false, verb: 'get' }],
@@ -54,5 +70,8 @@ const REFUSED = [
 
 for (const url of REFUSED)
   test(`refuses ${url}`, () => {
-    assert.throws(() => parseRequest('GET', url), (error: unknown) => error instanceof ApiError && error.code === 400)
+    assert.throws(
+      () => parseRequest('GET', url),
+      (error: unknown) => error instanceof ApiError && error.code === 400,
+    )
   })

@@ -77,7 +77,8 @@ export function parseRequest(method: string, url: string): RequestInfo {
     if (verb === 'get') verb = 'list'
     if (verb === 'delete') verb = 'deletecollection'
   }
-  if ((verb === 'list' || (verb === 'get' && isWatchPath)) && (isWatchPath || isTrue(query.get('watch')))) verb = 'watch'
+  if ((verb === 'list' || (verb === 'get' && isWatchPath)) && (isWatchPath || isTrue(query.get('watch'))))
+    verb = 'watch'
   return {
     path,
     query,
@@ -95,7 +96,15 @@ export function parseRequest(method: string, url: string): RequestInfo {
 
 /** Go's strconv.ParseBool, with "watch" alone counting as true as Kubernetes has it. */
 export function isTrue(value: string | null): boolean {
-  return value !== null && value !== 'false' && value !== '0' && value !== 'f' && value !== 'F' && value !== 'FALSE' && value !== 'False'
+  return (
+    value !== null &&
+    value !== 'false' &&
+    value !== '0' &&
+    value !== 'f' &&
+    value !== 'F' &&
+    value !== 'FALSE' &&
+    value !== 'False'
+  )
 }
 
 function splitPath(path: string): string[] {

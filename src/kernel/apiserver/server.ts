@@ -1,12 +1,12 @@
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
-import type { Auditor } from '../audit/types.ts'
-import type { AuthnRequest, AuthnVerdict, UserInfo } from '../authn/types.ts'
-import { createAuthorizerChain, type AuthorizerChain } from '../authz/chain.ts'
-import type { Authorizer } from '../authz/types.ts'
 import { createAdmissionChain } from '../admission/chain.ts'
 import type { AdmissionStep } from '../admission/types.ts'
+import type { Auditor } from '../audit/types.ts'
+import type { AuthnRequest, AuthnVerdict, UserInfo } from '../authn/types.ts'
+import { type AuthorizerChain, createAuthorizerChain } from '../authz/chain.ts'
+import type { Authorizer } from '../authz/types.ts'
 import type { Client } from '../client/client.ts'
 import { createLocalClient } from '../client/local.ts'
 import type { Clock, Log, ServerContext } from '../feature.ts'
@@ -15,6 +15,7 @@ import type { Store } from '../store/store.ts'
 import { identityTransformer, type ValueTransformer, WatchCache } from './cache/watch-cache.ts'
 import type { AdmissionChain, ApiCore } from './core.ts'
 import { CustomResources } from './custom-resources.ts'
+import type { HealthCheck } from './health.ts'
 import { Endpoints, type VersionInfo } from './http/endpoints.ts'
 import { RequestHandler } from './http/handler.ts'
 import { KindRegistry } from './kind-registry.ts'
@@ -22,7 +23,6 @@ import { Metrics } from './metrics.ts'
 import { OpenApi } from './openapi/openapi.ts'
 import { bindPod, evictPod } from './subresources/pod-writes.ts'
 import type { VirtualHandler } from './virtual.ts'
-import type { HealthCheck } from './health.ts'
 
 /** What the server's wiring gets to build its access control from. */
 export type AccessContext = ServerContext & { core: ApiCore }
@@ -71,7 +71,9 @@ export type ApiServer = {
 export const LOOPBACK_USER: UserInfo = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }
 
 export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
-  const cache = new WatchCache(o.store, o.transformer ?? identityTransformer, (message, fields) => o.log('error', message, fields))
+  const cache = new WatchCache(o.store, o.transformer ?? identityTransformer, (message, fields) =>
+    o.log('error', message, fields),
+  )
   await cache.start()
   const kinds = new KindRegistry(o.definitions)
   let admission: AdmissionChain = { mutate: () => undefined, validate: () => undefined }
@@ -124,7 +126,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
   const endpoints = new Endpoints({
     kinds,
     metrics,
-    openapi: new OpenApi(kinds),
+    openapi: new OpenApi(kinds, o.version.gitVersion),
     version: o.version,
     serverAddress: o.serverAddress ?? `${o.host}:${o.port}`,
     checks: { livez: [readiness[0]!, readiness[2]!], readyz: readiness },

@@ -91,7 +91,7 @@ export function withResourceVersion(stored: Uint8Array, revision: number): Buffe
   const insert = `"resourceVersion":"${revision}"${empty ? '' : ','}`
   const out = Buffer.allocUnsafe(source.length + insert.length)
   source.copy(out, 0, 0, start)
-  out.latin1Write(insert, start)
+  out.write(insert, start, 'latin1')
   source.copy(out, start + insert.length, start)
   return out
 }

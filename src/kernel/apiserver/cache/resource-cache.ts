@@ -7,7 +7,7 @@ export class CacheEvent {
   readonly previous: Entry | undefined
   readonly deleted: boolean
   /** Serialised frames by format and event type, filled by the watch encoder. */
-  readonly frames = new Map<string, Buffer>()
+  readonly frames: Map<string, Buffer> = new Map()
 
   constructor(revision: number, entry: Entry, previous: Entry | undefined, deleted: boolean) {
     this.revision = revision

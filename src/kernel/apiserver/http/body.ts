@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { ApiError } from '../../api/status.ts'
 
 /** Kubernetes' limit of a request body: 3 MiB. */
-export const MAX_BODY_BYTES = 3 * 1024 * 1024
+export const MAX_BODY_BYTES: number = 3 * 1024 * 1024
 /** A body that is not whole after this time is given up. */
 const BODY_TIMEOUT_MS = 30_000
 

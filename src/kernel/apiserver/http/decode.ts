@@ -34,6 +34,7 @@ export function decodeBody(media: string, bytes: Buffer): DecodedBody {
 }
 
 export function requireObject(value: Json): { [key: string]: Json | undefined } {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw badRequest('the request body must be an object')
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw badRequest('the request body must be an object')
   return value
 }

@@ -33,7 +33,9 @@ export function encodeObject(kind: Kind, entry: Entry, context: EncodeContext): 
     case 'table': {
       const object = entry.shared()
       const { resourceVersion } = object.metadata
-      return Buffer.from(JSON.stringify(table(kind, [object], { resourceVersion: resourceVersion ?? '' }, context, true)))
+      return Buffer.from(
+        JSON.stringify(table(kind, [object], { resourceVersion: resourceVersion ?? '' }, context, true)),
+      )
     }
   }
 }
@@ -53,12 +55,29 @@ export function encodeList(kind: Kind, page: ListPage, context: EncodeContext): 
       const items = page.entries.map((e) => partial(e.shared(), metaVersion))
       return [
         Buffer.from(
-          JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${metaVersion}`, metadata, items }),
+          JSON.stringify({
+            kind: 'PartialObjectMetadataList',
+            apiVersion: `meta.k8s.io/${metaVersion}`,
+            metadata,
+            items,
+          }),
         ),
       ]
     }
     case 'table':
-      return [Buffer.from(JSON.stringify(table(kind, page.entries.map((e) => e.shared()), metadata, context, true)))]
+      return [
+        Buffer.from(
+          JSON.stringify(
+            table(
+              kind,
+              page.entries.map((e) => e.shared()),
+              metadata,
+              context,
+              true,
+            ),
+          ),
+        ),
+      ]
   }
 }
 

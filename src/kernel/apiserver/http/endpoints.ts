@@ -1,13 +1,13 @@
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, wantsAggregated } from '../discovery.ts'
 import { type HealthCheck, runChecks } from '../health.ts'
 import type { KindRegistry } from '../kind-registry.ts'
 import type { Metrics } from '../metrics.ts'
-import type { RequestInfo } from '../request-info.ts'
 import type { OpenApi } from '../openapi/openapi.ts'
+import type { RequestInfo } from '../request-info.ts'
 import { methodNotAllowed, unknownPath } from './resource.ts'
 import { sendBytes } from './respond.ts'
-import { createHash } from 'node:crypto'
 
 /** version.Info: what `kubectl version` shows. */
 export type VersionInfo = {
@@ -53,7 +53,12 @@ export class Endpoints {
     if (health !== null) return this.#health(health[1]!, health[2], info.query, res)
     switch (path) {
       case '/metrics':
-        return sendBytes(res, 200, Buffer.from(await this.#o.metrics.registry.metrics()), this.#o.metrics.registry.contentType)
+        return sendBytes(
+          res,
+          200,
+          Buffer.from(await this.#o.metrics.registry.metrics()),
+          this.#o.metrics.registry.contentType,
+        )
       case '/version':
       case '/version/':
         return sendBytes(res, 200, Buffer.from(JSON.stringify(this.#o.version)))
@@ -61,7 +66,8 @@ export class Endpoints {
         return sendBytes(res, 200, Buffer.from(JSON.stringify({ paths: this.#paths() })))
     }
     const document = this.#o.documents.get(path)
-    if (document !== undefined) return sendBytes(res, 200, Buffer.from(JSON.stringify(document.body())), document.contentType)
+    if (document !== undefined)
+      return sendBytes(res, 200, Buffer.from(JSON.stringify(document.body())), document.contentType)
     if (path.startsWith('/openapi/') || path.startsWith('/swagger')) return this.#o.openapi.serve(path, req, res)
     return this.#discovery(path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path, accept, req, res)
   }
@@ -120,7 +126,13 @@ export class Endpoints {
       res.setHeader('Vary', 'Accept')
       if (version !== undefined) {
         const contentType = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`
-        return this.#send(`${path}#${version}`, () => aggregated(kinds, version, path === '/api'), req, res, contentType)
+        return this.#send(
+          `${path}#${version}`,
+          () => aggregated(kinds, version, path === '/api'),
+          req,
+          res,
+          contentType,
+        )
       }
     }
     const document = this.document(path)

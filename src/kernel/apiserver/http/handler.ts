@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Json, JsonObject } from '../../api/object.ts'
 import { ApiError, forbidden } from '../../api/status.ts'
-import type { AuditLevel, AuditRecord, AuditStage, Auditor } from '../../audit/types.ts'
+import type { AuditLevel, Auditor, AuditRecord, AuditStage } from '../../audit/types.ts'
 import { impersonationChecks, parseImpersonation } from '../../authn/impersonation.ts'
 import type { AuthnRequest, AuthnVerdict, UserInfo } from '../../authn/types.ts'
 import { ANONYMOUS } from '../../authn/types.ts'
@@ -131,7 +131,11 @@ class Exchange {
     const { authorize, auditor } = this.#o
     const info = parseRequest(this.#req.method ?? 'GET', this.#req.url ?? '/')
     this.#info = info
-    const verdict = this.#o.authenticate({ socket: this.#req.socket as TLSSocket, headers: this.#req.headers, path: info.path })
+    const verdict = this.#o.authenticate({
+      socket: this.#req.socket as TLSSocket,
+      headers: this.#req.headers,
+      path: info.path,
+    })
     this.#user = this.#accept(verdict instanceof Promise ? await verdict : verdict, info)
     const impersonating = this.#impersonate(info)
     if (impersonating) await impersonating
@@ -150,7 +154,9 @@ class Exchange {
     if (!info.isResource) return this.#o.endpoints.serve(info, this.#req, this.#res)
     const kind = this.#o.core.kinds.get(info.group, info.version, info.resource)
     if (kind === undefined) throw unknownPath()
-    const caller = new RequestCaller(user, this.#req.headers['user-agent'] ?? '', () => this.#authorizeCreate(info, user))
+    const caller = new RequestCaller(user, this.#req.headers['user-agent'] ?? '', () =>
+      this.#authorizeCreate(info, user),
+    )
     this.#caller = caller
     const keepBodies = level === 'Request' || level === 'RequestResponse'
     this.#res.once('close', () => caller.abort(new ApiError('Timeout', 'the client went away')))
@@ -164,7 +170,9 @@ class Exchange {
       caller,
       onRequestObject: keepBodies ? (object: Json) => (this.#requestObject = object as JsonObject) : undefined,
       onResponseObject:
-        level === 'RequestResponse' ? (bytes: Buffer) => (this.#responseObject = JSON.parse(bytes.toString('utf8'))) : undefined,
+        level === 'RequestResponse'
+          ? (bytes: Buffer) => (this.#responseObject = JSON.parse(bytes.toString('utf8')))
+          : undefined,
       onLongRunning: (stop) => this.#becomeLongRunning(info.verb, stop),
       beforeHead: () => this.#sendWarnings(),
     })
@@ -269,16 +277,31 @@ class Exchange {
         verb: (info?.verb ?? 'unknown').toUpperCase(),
         group: resource?.group ?? '',
         version: resource?.version ?? '',
-        resource: resource && this.#o.core.kinds.get(resource.group, resource.version, resource.resource) ? resource.resource : '',
+        resource:
+          resource && this.#o.core.kinds.get(resource.group, resource.version, resource.resource)
+            ? resource.resource
+            : '',
         subresource: resource?.subresource ?? '',
-        scope: resource === undefined ? '' : resource.name !== '' ? 'resource' : resource.namespace !== '' ? 'namespace' : 'cluster',
+        scope:
+          resource === undefined
+            ? ''
+            : resource.name !== ''
+              ? 'resource'
+              : resource.namespace !== ''
+                ? 'namespace'
+                : 'cluster',
         code,
       },
       this.#isLongRunning ? undefined : (performance.now() - this.#started) / 1000,
     )
     if (attributes === undefined) {
       // Refused before its attributes were known (bad path, bad credentials): still an event.
-      const failed: Attributes = { resourceRequest: false, user: this.#user, verb: info?.verb ?? '', path: info?.path ?? '' }
+      const failed: Attributes = {
+        resourceRequest: false,
+        user: this.#user,
+        verb: info?.verb ?? '',
+        path: info?.path ?? '',
+      }
       this.#attributes = failed
       this.#level = this.#o.auditor.levelFor(failed, this.#user).level
     }

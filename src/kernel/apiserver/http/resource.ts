@@ -2,26 +2,26 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Json, KubeObject } from '../../api/object.ts'
 import { apiVersionOf } from '../../api/object.ts'
 import { ApiError, badRequest, invalid, notFound } from '../../api/status.ts'
+import { checkReview } from '../compile-kind.ts'
 import type { ApiCore, WriteParameters } from '../core.ts'
 import type { FieldValidation, Kind } from '../kind.ts'
 import { isTrue, type RequestInfo } from '../request-info.ts'
 import { patchScale } from '../subresources/patch-scale.ts'
 import { scaleOf, withScale } from '../subresources/scale.ts'
+import { cacheKey } from '../verbs/commit.ts'
 import { create, type WriteResult } from '../verbs/create.ts'
 import { deleteCollection, deletedStatus, deleteOne, isDryRun, parseDeleteOptions } from '../verbs/delete.ts'
-import { list, parseResourceVersion, type ListParameters } from '../verbs/list.ts'
-import { PATCH_TYPES, patch, refuseUnknown, type PatchKind } from '../verbs/patch.ts'
+import { type ListParameters, list, parseResourceVersion } from '../verbs/list.ts'
+import { PATCH_TYPES, type PatchKind, patch, refuseUnknown } from '../verbs/patch.ts'
 import { change, current, update } from '../verbs/update.ts'
 import { watch } from '../verbs/watch.ts'
-import { cacheKey } from '../verbs/commit.ts'
 import type { VirtualHandlers } from '../virtual.ts'
-import { checkReview } from '../compile-kind.ts'
 import { readBody } from './body.ts'
 import type { RequestCaller } from './caller.ts'
 import { decodeBody, mediaType, requireObject } from './decode.ts'
-import { encodeList, encodeObject, type EncodeContext, type IncludeObject } from './encode.ts'
+import { type EncodeContext, encodeList, encodeObject, type IncludeObject } from './encode.ts'
 import { negotiate } from './negotiate.ts'
-import { sendBytes, sendChunks, statusOf, type ResponseOptions } from './respond.ts'
+import { type ResponseOptions, sendBytes, sendChunks, statusOf } from './respond.ts'
 import { WatchStream } from './watch-stream.ts'
 
 export type ResourceRequest = {
@@ -45,7 +45,16 @@ export async function handleResource(r: ResourceRequest): Promise<void> {
   const { info, kind } = r
   if (kind.definition.stored === false) return virtualCreate(r, `${info.group}/${info.resource}`)
   if (info.subresource !== '') return handleSubresource(r)
-  const verbs: readonly string[] = kind.definition.verbs ?? ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
+  const verbs: readonly string[] = kind.definition.verbs ?? [
+    'create',
+    'delete',
+    'deletecollection',
+    'get',
+    'list',
+    'patch',
+    'update',
+    'watch',
+  ]
   if (!verbs.includes(info.verb)) throw methodNotAllowed()
   checkNamespaceUse(r)
   switch (info.verb) {
@@ -77,7 +86,8 @@ export function methodNotAllowed(): ApiError {
 /** A namespaced object has no path without a namespace, except for lists and watches over all of them. */
 function checkNamespaceUse({ info, kind }: ResourceRequest): void {
   if (kind.definition.namespaced) {
-    if (info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection') throw unknownPath()
+    if (info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection')
+      throw unknownPath()
     if (info.namespace === '' && info.verb === 'deletecollection') throw methodNotAllowed()
   } else if (info.namespace !== '' && info.resource !== 'namespaces') throw unknownPath()
 }
@@ -111,7 +121,12 @@ function responseOptions(r: ResourceRequest, media: 'json' | 'yaml'): ResponseOp
   }
 }
 
-async function sendEntry(r: ResourceRequest, code: number, entry: WriteResult['entry'], kind: Kind = r.kind): Promise<void> {
+async function sendEntry(
+  r: ResourceRequest,
+  code: number,
+  entry: WriteResult['entry'],
+  kind: Kind = r.kind,
+): Promise<void> {
   const context = encodeContext(r)
   const bytes = encodeObject(kind, entry, context)
   r.onResponseObject?.(bytes)
@@ -150,7 +165,13 @@ function listParameters(r: ResourceRequest): ListParameters {
   const limit = numberParameter(query, 'limit')
   const selection: ListParameters = { namespace: namespaceOf(r) }
   if (limit !== undefined) selection.limit = limit
-  for (const key of ['labelSelector', 'fieldSelector', 'continue', 'resourceVersion', 'resourceVersionMatch'] as const) {
+  for (const key of [
+    'labelSelector',
+    'fieldSelector',
+    'continue',
+    'resourceVersion',
+    'resourceVersionMatch',
+  ] as const) {
     const value = query.get(key)
     if (value !== null && value !== '') selection[key] = value
   }
@@ -188,8 +209,15 @@ async function watchVerb(r: ResourceRequest): Promise<void> {
     if (headSent) return
     headSent = true
     r.beforeHead()
-    const contentType = context.accepted.form === 'object' ? 'application/json' : `application/json;as=${context.accepted.form === 'table' ? 'Table' : 'PartialObjectMetadata'};v=${context.accepted.metaVersion};g=meta.k8s.io`
-    res.writeHead(200, { 'Content-Type': contentType, 'Cache-Control': 'no-cache, private', 'Transfer-Encoding': 'chunked' })
+    const contentType =
+      context.accepted.form === 'object'
+        ? 'application/json'
+        : `application/json;as=${context.accepted.form === 'table' ? 'Table' : 'PartialObjectMetadata'};v=${context.accepted.metaVersion};g=meta.k8s.io`
+    res.writeHead(200, {
+      'Content-Type': contentType,
+      'Cache-Control': 'no-cache, private',
+      'Transfer-Encoding': 'chunked',
+    })
     res.flushHeaders()
   }
   let cancel: () => void
@@ -198,7 +226,11 @@ async function watchVerb(r: ResourceRequest): Promise<void> {
       core.cache,
       core.store,
       kind,
-      { ...selection, allowWatchBookmarks: allowBookmarks, ...(sendInitial === null ? {} : { sendInitialEvents: isTrue(sendInitial) }) },
+      {
+        ...selection,
+        allowWatchBookmarks: allowBookmarks,
+        ...(sendInitial === null ? {} : { sendInitialEvents: isTrue(sendInitial) }),
+      },
       {
         send: (type, entry, event) => stream.send(type, entry, event),
         bookmark: (revision, end) => stream.bookmark(revision, end),
@@ -236,17 +268,34 @@ function fieldValidationOf(query: URLSearchParams): FieldValidation {
   if (value === null || value === '') return 'Warn'
   if (value === 'Ignore' || value === 'Warn' || value === 'Strict') return value
   throw invalid('meta.k8s.io', 'CreateOptions', '', [
-    { type: 'FieldValueNotSupported', field: 'fieldValidation', value, detail: 'supported values: "Ignore", "Strict", "Warn"' },
+    {
+      type: 'FieldValueNotSupported',
+      field: 'fieldValidation',
+      value,
+      detail: 'supported values: "Ignore", "Strict", "Warn"',
+    },
   ])
 }
 
-function writeParameters(r: ResourceRequest, optionsKind: string): WriteParameters & { fieldValidation: FieldValidation } {
+function writeParameters(
+  r: ResourceRequest,
+  optionsKind: string,
+): WriteParameters & { fieldValidation: FieldValidation } {
   const { query } = r.info
   const fieldManager = query.get('fieldManager') ?? ''
   if (fieldManager.length > 128)
-    throw invalid('meta.k8s.io', optionsKind, '', [{ type: 'FieldValueTooLong', field: 'fieldManager', detail: 'may not be more than 128 bytes' }])
+    throw invalid('meta.k8s.io', optionsKind, '', [
+      { type: 'FieldValueTooLong', field: 'fieldManager', detail: 'may not be more than 128 bytes' },
+    ])
   if (/[^\x20-\x7e]/.test(fieldManager))
-    throw invalid('meta.k8s.io', optionsKind, '', [{ type: 'FieldValueInvalid', field: 'fieldManager', value: fieldManager, detail: 'should only contain printable characters' }])
+    throw invalid('meta.k8s.io', optionsKind, '', [
+      {
+        type: 'FieldValueInvalid',
+        field: 'fieldManager',
+        value: fieldManager,
+        detail: 'should only contain printable characters',
+      },
+    ])
   const dryRun = isDryRun(undefined, query)
   const fieldValidation = fieldValidationOf(query)
   return {
@@ -298,7 +347,16 @@ async function createVerb(r: ResourceRequest): Promise<void> {
 async function updateVerb(r: ResourceRequest, subresource: string): Promise<void> {
   const parameters = writeParameters(r, 'UpdateOptions')
   const object = await readObject(r, r.kind, parameters.fieldValidation)
-  const { entry, created } = await update(r.core, r.kind, namespaceOf(r), r.info.name, object, subresource, parameters, r.caller)
+  const { entry, created } = await update(
+    r.core,
+    r.kind,
+    namespaceOf(r),
+    r.info.name,
+    object,
+    subresource,
+    parameters,
+    r.caller,
+  )
   return sendEntry(r, created ? 201 : 200, entry)
 }
 
@@ -319,7 +377,16 @@ async function patchVerb(r: ResourceRequest, subresource: string): Promise<void>
     refuseUnknown(r.kind, duplicates, parameters.fieldValidation)
     if (parameters.fieldValidation === 'Warn') for (const text of duplicates) r.caller.warn(text)
   }
-  const { entry, created } = await patch(r.core, r.kind, namespaceOf(r), r.info.name, value, subresource, parameters, r.caller)
+  const { entry, created } = await patch(
+    r.core,
+    r.kind,
+    namespaceOf(r),
+    r.info.name,
+    value,
+    subresource,
+    parameters,
+    r.caller,
+  )
   return sendEntry(r, created ? 201 : 200, entry)
 }
 
@@ -342,7 +409,15 @@ async function readDeleteOptions(r: ResourceRequest): Promise<ReturnType<typeof 
 }
 
 /** Kinds whose DELETE answers with the object that was deleted (Kubernetes' ReturnDeletedObject). */
-const RETURNS_OBJECT = new Set(['pods', 'services', 'serviceaccounts', 'podtemplates', 'resourcequotas', 'persistentvolumes', 'persistentvolumeclaims'])
+const RETURNS_OBJECT = new Set([
+  'pods',
+  'services',
+  'serviceaccounts',
+  'podtemplates',
+  'resourcequotas',
+  'persistentvolumes',
+  'persistentvolumeclaims',
+])
 
 async function deleteVerb(r: ResourceRequest): Promise<void> {
   const options = await readDeleteOptions(r)
@@ -418,9 +493,11 @@ async function readForeign(
   if (kindName !== wanted.kind) throw badRequest(`the body is a ${String(kindName)}, expected ${wanted.kind}`)
   body['kind'] = wanted.kind
   body['apiVersion'] ??= apiVersionOf(wanted.group, wanted.version)
-  if (fieldValidation === 'Strict' && duplicates.length > 0) throw badRequest(`strict decoding error: ${duplicates.join(', ')}`)
+  if (fieldValidation === 'Strict' && duplicates.length > 0)
+    throw badRequest(`strict decoding error: ${duplicates.join(', ')}`)
   if (body['metadata'] === undefined || body['metadata'] === null) body['metadata'] = {}
-  if (typeof body['metadata'] !== 'object' || Array.isArray(body['metadata'])) throw badRequest('metadata must be an object')
+  if (typeof body['metadata'] !== 'object' || Array.isArray(body['metadata']))
+    throw badRequest('metadata must be an object')
   return body as unknown as KubeObject
 }
 

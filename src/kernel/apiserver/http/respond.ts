@@ -19,7 +19,11 @@ const JSON_TYPE = 'application/json'
 
 /** Sends a JSON body that is already serialised. */
 export function sendBytes(res: ServerResponse, code: number, body: Buffer, contentType: string = JSON_TYPE): void {
-  res.writeHead(code, { 'Content-Type': contentType, 'Content-Length': body.length, 'Cache-Control': 'no-cache, private' })
+  res.writeHead(code, {
+    'Content-Type': contentType,
+    'Content-Length': body.length,
+    'Cache-Control': 'no-cache, private',
+  })
   res.end(body)
 }
 
@@ -82,7 +86,10 @@ export function statusOf(error: unknown): { status: Status; internal: Error | un
   }
   const internal = error instanceof Error ? error : new Error(String(error))
   // What went wrong inside is for the log; the caller learns only that it did.
-  return { status: new ApiError('InternalError', 'an internal error happened; it is in the server log').toStatus(), internal }
+  return {
+    status: new ApiError('InternalError', 'an internal error happened; it is in the server log').toStatus(),
+    internal,
+  }
 }
 
 export function sendStatus(res: ServerResponse, status: Status): void {

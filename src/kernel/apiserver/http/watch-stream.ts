@@ -3,7 +3,7 @@ import type { Entry } from '../cache/entry.ts'
 import type { CacheEvent } from '../cache/resource-cache.ts'
 import type { Kind } from '../kind.ts'
 import type { WatchSink, WatchType } from '../verbs/watch.ts'
-import { encodeObject, objectBytes, table, type EncodeContext } from './encode.ts'
+import { type EncodeContext, encodeObject, objectBytes, table } from './encode.ts'
 
 /** A reader that has this much waiting is cut off: it must list again. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024
@@ -11,7 +11,10 @@ const BOOKMARK_INTERVAL_MS = 60_000
 
 const FRAME_END = Buffer.from('}\n')
 const HEADS: Record<string, Buffer> = Object.fromEntries(
-  ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR'].map((type) => [type, Buffer.from(`{"type":"${type}","object":`)]),
+  ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR'].map((type) => [
+    type,
+    Buffer.from(`{"type":"${type}","object":`),
+  ]),
 )
 
 function frame(type: string, body: Buffer): Buffer {
@@ -51,7 +54,8 @@ export class WatchStream implements WatchSink {
     this.#allowBookmarks = options.allowBookmarks
     this.#now = options.now
     const { form, metaVersion } = options.encode.accepted
-    this.#format = form === 'object' ? kindVersion(options.kind) : `${form}/${metaVersion}/${options.encode.includeObject}`
+    this.#format =
+      form === 'object' ? kindVersion(options.kind) : `${form}/${metaVersion}/${options.encode.includeObject}`
   }
 
   send(type: WatchType, entry: Entry, event: CacheEvent | undefined): void {
@@ -93,7 +97,12 @@ export class WatchStream implements WatchSink {
               apiVersion: `meta.k8s.io/${metaVersion}`,
               metadata: { resourceVersion: String(revision) },
               columnDefinitions: null,
-              rows: [{ cells: [], object: { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${metaVersion}`, metadata } }],
+              rows: [
+                {
+                  cells: [],
+                  object: { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${metaVersion}`, metadata },
+                },
+              ],
             }
     this.#push(frame('BOOKMARK', Buffer.from(JSON.stringify(object))))
   }

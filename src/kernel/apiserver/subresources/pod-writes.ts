@@ -1,11 +1,10 @@
 import type { KubeObject } from '../../api/object.ts'
-import { ApiError, badRequest, conflict } from '../../api/status.ts'
 import { compileLabelSelector, matchesSelector } from '../../api/selectors.ts'
-import { change } from '../verbs/update.ts'
-import { current } from '../verbs/update.ts'
-import { deleteOne, parseDeleteOptions } from '../verbs/delete.ts'
-import type { VirtualHandler } from '../virtual.ts'
+import { ApiError, badRequest, conflict } from '../../api/status.ts'
 import { isoSeconds } from '../verbs/create.ts'
+import { deleteOne, parseDeleteOptions } from '../verbs/delete.ts'
+import { change, current } from '../verbs/update.ts'
+import type { VirtualHandler } from '../virtual.ts'
 
 const SUCCESS: KubeObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
 
@@ -25,17 +24,35 @@ export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, bod
       skipReset: true,
       make: (pod) => {
         if (body.metadata?.uid && body.metadata.uid !== pod.metadata.uid)
-          throw conflict('', 'pods/binding', podName, `the pod's UID is ${pod.metadata.uid}, the binding names ${body.metadata.uid}`)
+          throw conflict(
+            '',
+            'pods/binding',
+            podName,
+            `the pod's UID is ${pod.metadata.uid}, the binding names ${body.metadata.uid}`,
+          )
         if (pod.metadata.deletionTimestamp)
           throw conflict('', 'pods/binding', podName, `pod ${podName} is being deleted, cannot be assigned to a host`)
         if (pod['spec'].nodeName)
-          throw conflict('', 'pods/binding', podName, `pod ${podName} is already assigned to node "${pod['spec'].nodeName}"`)
+          throw conflict(
+            '',
+            'pods/binding',
+            podName,
+            `pod ${podName} is already assigned to node "${pod['spec'].nodeName}"`,
+          )
         if (pod['spec'].schedulingGates?.length)
           throw conflict('', 'pods/binding', podName, `pod ${podName} has non-empty .spec.schedulingGates`)
         pod['spec'].nodeName = target
-        if (body.metadata?.annotations) pod.metadata.annotations = { ...pod.metadata.annotations, ...body.metadata.annotations }
-        const conditions = ((pod['status']?.conditions ?? []) as { type: string }[]).filter((c) => c.type !== 'PodScheduled')
-        const scheduled = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: isoSeconds(core.clock.now()) }
+        if (body.metadata?.annotations)
+          pod.metadata.annotations = { ...pod.metadata.annotations, ...body.metadata.annotations }
+        const conditions = ((pod['status']?.conditions ?? []) as { type: string }[]).filter(
+          (c) => c.type !== 'PodScheduled',
+        )
+        const scheduled = {
+          type: 'PodScheduled',
+          status: 'True',
+          lastProbeTime: null,
+          lastTransitionTime: isoSeconds(core.clock.now()),
+        }
         pod['status'] = { ...pod['status'], conditions: [...conditions, scheduled] }
         return pod
       },

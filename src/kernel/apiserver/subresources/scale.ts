@@ -1,6 +1,6 @@
 import type { KubeObject } from '../../api/object.ts'
-import { badRequest, invalid } from '../../api/status.ts'
 import { compileLabelSelector } from '../../api/selectors.ts'
+import { badRequest, invalid } from '../../api/status.ts'
 import type { Kind } from '../kind.ts'
 
 type ScalePaths = { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string }
@@ -59,7 +59,9 @@ function selectorOf(kind: Kind, object: KubeObject, paths: ScalePaths): string {
       const values = [...r.values].sort()
       if (r.operator === 'exists') return r.key
       if (r.operator === '!') return `!${r.key}`
-      return r.operator === 'in' && values.length === 1 ? `${r.key}=${values[0]}` : `${r.key} ${r.operator} (${values.join(',')})`
+      return r.operator === 'in' && values.length === 1
+        ? `${r.key}=${values[0]}`
+        : `${r.key} ${r.operator} (${values.join(',')})`
     })
     .sort()
     .join(',')
@@ -72,7 +74,12 @@ export function withScale(kind: Kind, object: KubeObject, scale: KubeObject): Ku
   if (typeof replicas !== 'number' || !Number.isInteger(replicas)) throw badRequest('spec.replicas must be an integer')
   if (replicas < 0)
     throw invalid('autoscaling', 'Scale', object.metadata.name ?? '', [
-      { type: 'FieldValueInvalid', field: 'spec.replicas', value: replicas, detail: 'must be greater than or equal to 0' },
+      {
+        type: 'FieldValueInvalid',
+        field: 'spec.replicas',
+        value: replicas,
+        detail: 'must be greater than or equal to 0',
+      },
     ])
   if (scale.metadata?.resourceVersion) object.metadata.resourceVersion = scale.metadata.resourceVersion
   setAt(object, (kind.definition.scale ?? BUILT_IN).specReplicasPath, replicas)

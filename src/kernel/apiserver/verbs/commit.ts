@@ -1,5 +1,5 @@
-import { ApiError, alreadyExists } from '../../api/status.ts'
 import type { KubeObject } from '../../api/object.ts'
+import { ApiError, alreadyExists } from '../../api/status.ts'
 import { qualifiedResource } from '../../resources/definition.ts'
 import { StoreError, type TxnResult } from '../../store/store.ts'
 import { Entry, serializeForStorage, withResourceVersion } from '../cache/entry.ts'
@@ -27,7 +27,10 @@ export async function put(core: ApiCore, kind: Kind, object: KubeObject, expecte
   object.apiVersion = kind.storageVersion
   const plain = serializeForStorage(object)
   if (plain.length > MAX_OBJECT_BYTES)
-    throw new ApiError('RequestEntityTooLarge', `the object has ${plain.length} bytes, at most ${MAX_OBJECT_BYTES} can be stored`)
+    throw new ApiError(
+      'RequestEntityTooLarge',
+      `the object has ${plain.length} bytes, at most ${MAX_OBJECT_BYTES} can be stored`,
+    )
   const transformed = core.transformer.toStorage(plain, key)
   const value = transformed instanceof Promise ? await transformed : transformed
   core.cache.announce(value, object)
@@ -65,9 +68,16 @@ export function storeFailure(error: unknown): unknown {
       return new ApiError('RequestEntityTooLarge', error.message)
     case 'unavailable':
     case 'closed':
-      return new ApiError('ServiceUnavailable', `the store cannot be reached: ${error.message}`, { retryAfterSeconds: 1 })
+      return new ApiError('ServiceUnavailable', `the store cannot be reached: ${error.message}`, {
+        retryAfterSeconds: 1,
+      })
     case 'no-space':
-      return new ApiError('InternalError', `the store has no space left, nothing was written: ${error.message}`, undefined, 507)
+      return new ApiError(
+        'InternalError',
+        `the store has no space left, nothing was written: ${error.message}`,
+        undefined,
+        507,
+      )
     default:
       return new ApiError('InternalError', `the store failed: ${error.message}`)
   }

@@ -34,9 +34,7 @@ export function bindNamespace(kind: Kind, object: KubeObject, namespace: string)
     return
   }
   if (object.metadata.namespace && object.metadata.namespace !== namespace)
-    throw badRequest(
-      `the namespace of the provided object does not match the namespace sent on the request`,
-    )
+    throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`)
   object.metadata.namespace = namespace
 }
 
@@ -109,18 +107,23 @@ export async function create(
 
   for (let attempt = 1; ; attempt++) {
     if (parameters.dryRun) {
-      if (core.cache.resource(kind.prefix).get(keyOf(object)) === undefined) return { entry: unsaved(object), created: true }
+      if (core.cache.resource(kind.prefix).get(keyOf(object)) === undefined)
+        return { entry: unsaved(object), created: true }
     } else {
       const entry = await put(core, kind, object, 0)
       if (entry !== undefined) return { entry, created: true }
     }
     if (!generated) throw duplicateName(kind, object.metadata.name!)
     if (attempt === GENERATE_ATTEMPTS)
-      throw new ApiError('AlreadyExists', `no free name was found for generateName ${JSON.stringify(meta.generateName)}`, {
-        name: meta.generateName,
-        kind: definition.plural,
-        retryAfterSeconds: 1,
-      })
+      throw new ApiError(
+        'AlreadyExists',
+        `no free name was found for generateName ${JSON.stringify(meta.generateName)}`,
+        {
+          name: meta.generateName,
+          kind: definition.plural,
+          retryAfterSeconds: 1,
+        },
+      )
     object.metadata.name = generateName(meta.generateName ?? '')
   }
 }

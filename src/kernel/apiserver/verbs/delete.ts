@@ -6,7 +6,7 @@ import type { ApiCore, Caller } from '../core.ts'
 import type { Kind } from '../kind.ts'
 import { cacheKey, put, remove } from './commit.ts'
 import { isoSeconds, unsaved } from './create.ts'
-import { list, type ListPage, type ListParameters } from './list.ts'
+import { type ListPage, type ListParameters, list } from './list.ts'
 import { current, inTurn, isFinished, MODIFIED } from './update.ts'
 
 export type DeleteParameters = {
@@ -23,7 +23,8 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
   for (const name of ['gracePeriodSeconds', 'propagationPolicy', 'orphanDependents'] as const) {
     const value = query.get(name)
     if (value === null || source[name] !== undefined) continue
-    source[name] = name === 'gracePeriodSeconds' ? Number(value) : name === 'orphanDependents' ? value === 'true' : value
+    source[name] =
+      name === 'gracePeriodSeconds' ? Number(value) : name === 'orphanDependents' ? value === 'true' : value
   }
   const grace = source['gracePeriodSeconds']
   const policy = source['propagationPolicy']
@@ -49,7 +50,9 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
         ? {}
         : { propagationPolicy: orphan ? 'Orphan' : 'Background' }
       : { propagationPolicy: policy }),
-    ...(source['preconditions'] ? { preconditions: source['preconditions'] as { uid?: string; resourceVersion?: string } } : {}),
+    ...(source['preconditions']
+      ? { preconditions: source['preconditions'] as { uid?: string; resourceVersion?: string } }
+      : {}),
     options: body,
   }
 }
@@ -161,14 +164,20 @@ function finalizersFor(old: string[], policy: DeleteParameters['propagationPolic
 }
 
 /** Undefined: nothing holds the object back, remove it. */
-function markForDeletion(core: ApiCore, kind: Kind, object: KubeObject, parameters: DeleteParameters): KubeObject | undefined {
+function markForDeletion(
+  core: ApiCore,
+  kind: Kind,
+  object: KubeObject,
+  parameters: DeleteParameters,
+): KubeObject | undefined {
   const meta = object.metadata
   const finalizers = finalizersFor(meta.finalizers ?? [], parameters.propagationPolicy)
   if (finalizers.length > 0) meta.finalizers = finalizers
   else delete meta.finalizers
   const strategy = kind.definition.strategy
   const byDefault = strategy?.gracePeriodSeconds?.(object) ?? 0
-  const grace = strategy?.gracePeriodSeconds === undefined || byDefault === 0 ? 0 : (parameters.gracePeriodSeconds ?? byDefault)
+  const grace =
+    strategy?.gracePeriodSeconds === undefined || byDefault === 0 ? 0 : (parameters.gracePeriodSeconds ?? byDefault)
   const isNamespace = object.kind === 'Namespace' && object.apiVersion === 'v1'
   const waits = finalizers.length > 0 || grace > 0 || (isNamespace && (object.spec?.finalizers ?? []).length > 0)
   if (!waits) return undefined

@@ -1,5 +1,11 @@
-import { ApiError, badRequest, expired, invalid, type FieldError } from '../../api/status.ts'
-import { fieldMatcher, matchesSelector, parseFieldSelector, parseLabelSelector, type Selector } from '../../api/selectors.ts'
+import {
+  fieldMatcher,
+  matchesSelector,
+  parseFieldSelector,
+  parseLabelSelector,
+  type Selector,
+} from '../../api/selectors.ts'
+import { type ApiError, badRequest, expired, type FieldError, invalid } from '../../api/status.ts'
 import { CompactedError, FutureRevisionError, type Store } from '../../store/store.ts'
 import type { Entry } from '../cache/entry.ts'
 import type { KeptList } from '../cache/resource-cache.ts'
@@ -36,7 +42,11 @@ export type Filter = {
   name: string | undefined
 }
 
-export function compileFilter(kind: Kind, labelSelector: string | undefined, fieldSelector: string | undefined): Filter {
+export function compileFilter(
+  kind: Kind,
+  labelSelector: string | undefined,
+  fieldSelector: string | undefined,
+): Filter {
   const labels: Selector = labelSelector ? parseLabelSelector(labelSelector) : []
   const fields = fieldSelector ? parseFieldSelector(fieldSelector) : []
   const name = fields.find((f) => f.field === 'metadata.name' && f.equal)?.value
@@ -85,7 +95,15 @@ function decodeContinue(text: string): ContinueToken {
 /** '' stays undefined; anything but a decimal number is refused as Kubernetes does. */
 export function parseResourceVersion(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined
-  if (!/^\d{1,16}$/.test(text)) throw invalidOptions([{ type: 'FieldValueInvalid', field: 'resourceVersion', value: text, detail: `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax` }])
+  if (!/^\d{1,16}$/.test(text))
+    throw invalidOptions([
+      {
+        type: 'FieldValueInvalid',
+        field: 'resourceVersion',
+        value: text,
+        detail: `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
+      },
+    ])
   return Number(text)
 }
 
@@ -131,7 +149,9 @@ export async function list(cache: WatchCache, store: Store, kind: Kind, p: ListP
     }
     return at(cache, store, kind, p.namespace, filter, limit, token.rv, token.start, true)
   }
-  const exact = p.resourceVersionMatch === 'Exact' || (limit > 0 && !p.resourceVersionMatch && version !== undefined && version !== 0)
+  const exact =
+    p.resourceVersionMatch === 'Exact' ||
+    (limit > 0 && !p.resourceVersionMatch && version !== undefined && version !== 0)
   if (exact) return at(cache, store, kind, p.namespace, filter, limit, version!, '', false)
   if (version === undefined) await cache.fresh()
   else if (version > 0) await cache.waitFor(version)
@@ -160,7 +180,8 @@ function fromMemory(
     if (limit > 0 && entries.length === limit) return page(entries, revision, filter, to - i)
     entries.push(entry)
   }
-  if (filter.matches === undefined && start === '') return { entries, revision, whole: { version: `${namespace}@${resource.lastChange}`, kept: resource.keptList } }
+  if (filter.matches === undefined && start === '')
+    return { entries, revision, whole: { version: `${namespace}@${resource.lastChange}`, kept: resource.keptList } }
   return { entries, revision }
 }
 
@@ -197,7 +218,12 @@ async function at(
   const entries: Entry[] = []
   try {
     for (;;) {
-      const answer = await store.range({ key, end, revision, limit: limit > 0 ? Math.max(limit + 1, HISTORY_PAGE) : HISTORY_PAGE })
+      const answer = await store.range({
+        key,
+        end,
+        revision,
+        limit: limit > 0 ? Math.max(limit + 1, HISTORY_PAGE) : HISTORY_PAGE,
+      })
       for (let i = 0; i < answer.kvs.length; i++) {
         const kv = answer.kvs[i]!
         const entry = await cache.decode(kv)
@@ -211,7 +237,8 @@ async function at(
     }
   } catch (error) {
     if (error instanceof FutureRevisionError) throw tooLargeResourceVersion(revision, cache.revision)
-    if (error instanceof CompactedError) throw continued ? expiredPage(start) : expired('The resourceVersion for the provided list is too old.')
+    if (error instanceof CompactedError)
+      throw continued ? expiredPage(start) : expired('The resourceVersion for the provided list is too old.')
     throw error
   }
 }

@@ -1,11 +1,11 @@
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
-import { ApiError, badRequest, invalid, type FieldError } from '../../api/status.ts'
+import { ApiError, badRequest, type FieldError, invalid } from '../../api/status.ts'
 import { applyJsonPatch } from '../../merge/json-patch.ts'
 import { applyMergePatch } from '../../merge/merge-patch.ts'
 import { applyStrategicMergePatch } from '../../merge/strategic.ts'
+import { cloneObject } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import type { FieldValidation, Kind } from '../kind.ts'
-import { cloneObject } from '../cache/entry.ts'
 import { create, isoSeconds, type WriteResult } from './create.ts'
 import { change, current } from './update.ts'
 
@@ -53,9 +53,17 @@ export async function patch(
     refuseUnknown(kind, unknown, parameters.fieldValidation)
     if (!warned && parameters.fieldValidation === 'Warn') for (const field of unknown) caller.warn(field)
     warned = true
-    if (object.metadata.name !== old.metadata.name || (object.metadata.namespace ?? '') !== (old.metadata.namespace ?? ''))
+    if (
+      object.metadata.name !== old.metadata.name ||
+      (object.metadata.namespace ?? '') !== (old.metadata.namespace ?? '')
+    )
       throw invalid(kind.definition.group, kind.definition.kind, name, [
-        { type: 'FieldValueInvalid', field: 'metadata.name', value: object.metadata.name ?? '', detail: 'field is immutable' },
+        {
+          type: 'FieldValueInvalid',
+          field: 'metadata.name',
+          value: object.metadata.name ?? '',
+          detail: 'field is immutable',
+        },
       ])
     return object
   }
@@ -71,13 +79,17 @@ export function refuseUnknown(kind: Kind, unknown: readonly string[], fieldValid
 
 function applyPatch(type: 'json' | 'merge' | 'strategic', old: KubeObject, body: Json, kind: Kind): Json {
   if (type === 'json') return applyJsonPatch(old as Json, body)
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) throw badRequest('the patch must be a JSON object')
+  if (body === null || typeof body !== 'object' || Array.isArray(body))
+    throw badRequest('the patch must be a JSON object')
   if (type === 'merge') return applyMergePatch(old as Json, body)
   return applyStrategicMergePatch(old, body, kind.schema, kind.schemas) as Json
 }
 
 function invalidPatchOptions(field: string, detail: string): ApiError {
-  const error: FieldError = field === 'fieldManager' ? { type: 'FieldValueRequired', field, detail } : { type: 'FieldValueForbidden', field, detail }
+  const error: FieldError =
+    field === 'fieldManager'
+      ? { type: 'FieldValueRequired', field, detail }
+      : { type: 'FieldValueForbidden', field, detail }
   return invalid('meta.k8s.io', 'PatchOptions', '', [error])
 }
 
@@ -99,7 +111,10 @@ async function apply(
   for (let attempt = 1; ; attempt++) {
     if ((await current(core, kind, namespace, name)) === undefined && subresource === '') {
       if (config.metadata.uid || config.metadata.resourceVersion)
-        throw new ApiError('Conflict', 'uid mismatch: the provided object specified uid or resourceVersion, and no existing object was found')
+        throw new ApiError(
+          'Conflict',
+          'uid mismatch: the provided object specified uid or resourceVersion, and no existing object was found',
+        )
       await caller.authorizeCreate()
       try {
         return await create(core, kind, namespace, cloneObject(config), parameters, caller, () => merge(undefined))
@@ -128,7 +143,8 @@ function decodeConfig(
   parameters: PatchParameters,
   caller: Caller,
 ): KubeObject {
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) throw badRequest('the applied configuration must be an object')
+  if (body === null || typeof body !== 'object' || Array.isArray(body))
+    throw badRequest('the applied configuration must be an object')
   const { apiVersion, kind: bodyKind } = body as JsonObject
   if (apiVersion !== kind.apiVersion || bodyKind !== kind.definition.kind)
     throw badRequest(

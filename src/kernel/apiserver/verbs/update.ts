@@ -93,7 +93,9 @@ async function attemptChange(
   kind.applyDefaults(object)
   object = what.own
     ? what.own(old, object)
-    : kind.fieldManager(what.subresource).update(old, object, managerName(parameters.fieldManager, caller.userAgent), isoSeconds(now))
+    : kind
+        .fieldManager(what.subresource)
+        .update(old, object, managerName(parameters.fieldManager, caller.userAgent), isoSeconds(now))
   if (!what.skipReset) resetForSubresource(kind, object, old, what.subresource)
 
   const request: AdmissionRequest = {
@@ -160,7 +162,12 @@ function checkIdentity(kind: Kind, object: KubeObject, old: KubeObject): void {
   if (!meta.resourceVersion) {
     if (definition.strategy?.allowUnconditionalUpdate === false)
       throw invalid(definition.group, definition.kind, name, [
-        { type: 'FieldValueInvalid', field: 'metadata.resourceVersion', value: 0, detail: 'must be specified for an update' },
+        {
+          type: 'FieldValueInvalid',
+          field: 'metadata.resourceVersion',
+          value: 0,
+          detail: 'must be specified for an update',
+        },
       ])
   } else if (meta.resourceVersion !== old.metadata.resourceVersion)
     throw conflict(definition.group, definition.plural, name, MODIFIED)
@@ -228,7 +235,12 @@ export async function update(
   const version = body.metadata.resourceVersion
   if (version && !/^\d+$/.test(version))
     throw invalid(definition.group, definition.kind, name, [
-      { type: 'FieldValueInvalid', field: 'metadata.resourceVersion', value: version, detail: 'must be an unsigned integer' },
+      {
+        type: 'FieldValueInvalid',
+        field: 'metadata.resourceVersion',
+        value: version,
+        detail: 'must be an unsigned integer',
+      },
     ])
   if (definition.strategy?.allowCreateOnUpdate && subresource === '') {
     const entry = await current(core, kind, namespace, name)

@@ -52,7 +52,8 @@ export async function watch(
     const now = !event.deleted && (matches === undefined || matches(event.entry))
     const before = event.previous !== undefined && (matches === undefined || matches(event.previous))
     if (now) sink.send(before ? 'MODIFIED' : 'ADDED', event.entry, event)
-    else if (before) sink.send('DELETED', event.deleted ? event.entry : atRevision(event.previous!, event.revision), event)
+    else if (before)
+      sink.send('DELETED', event.deleted ? event.entry : atRevision(event.previous!, event.revision), event)
   }
 
   const initial = p.sendInitialEvents ?? (version === undefined || version === 0)
@@ -75,7 +76,8 @@ export async function watch(
   const floor = initial ? 0 : (version ?? 0)
   sink.started(cache.revision)
   return resource.listen({
-    namespace: p.namespace !== '' ? p.namespace : filter.name !== undefined && !kind.definition.namespaced ? '' : undefined,
+    namespace:
+      p.namespace !== '' ? p.namespace : filter.name !== undefined && !kind.definition.namespaced ? '' : undefined,
     name: filter.name,
     onEvent: (event) => {
       if (event.revision > floor) deliver(event)
@@ -105,7 +107,12 @@ function atRevision(entry: Entry, revision: number): Entry {
 }
 
 /** Everything after `version`, up to the moment this resolves: the caller must subscribe without awaiting. */
-async function pastEvents(cache: WatchCache, store: Store, kind: Kind, version: number): Promise<readonly CacheEvent[]> {
+async function pastEvents(
+  cache: WatchCache,
+  store: Store,
+  kind: Kind,
+  version: number,
+): Promise<readonly CacheEvent[]> {
   const resource = cache.resource(kind.prefix)
   const remembered = resource.eventsSince(version)
   if (remembered !== undefined) return remembered
@@ -141,7 +148,9 @@ function replay(cache: WatchCache, store: Store, kind: Kind, version: number, ta
               const previous = event.previous === undefined ? undefined : await cache.decode(event.previous)
               if (event.type === 'delete') {
                 if (previous === undefined) continue
-                collected.push(new CacheEvent(event.kv.modRevision, atRevision(previous, event.kv.modRevision), previous, true))
+                collected.push(
+                  new CacheEvent(event.kv.modRevision, atRevision(previous, event.kv.modRevision), previous, true),
+                )
               } else {
                 const entry = await cache.decode(event.kv)
                 if (entry !== undefined) collected.push(new CacheEvent(event.kv.modRevision, entry, previous, false))

@@ -1,0 +1,153 @@
+import type { ControlPlanePki, Revocations } from '../features/tls/index.ts'
+import { builtinAdmission } from '../kernel/admission/builtin.ts'
+import type { Lookup } from '../kernel/admission/lookup.ts'
+import { resourcePrefix, type WatchCache } from '../kernel/apiserver/cache/watch-cache.ts'
+import type { Access, AccessContext } from '../kernel/apiserver/server.ts'
+import { generateName } from '../kernel/apiserver/verbs/create.ts'
+import type { VirtualHandler } from '../kernel/apiserver/virtual.ts'
+import { bootstrapTokenAuthenticator } from '../kernel/authn/bootstrap-token.ts'
+import { createAuthenticatorChain } from '../kernel/authn/chain.ts'
+import { type ObjectLookup, ServiceAccountTokens } from '../kernel/authn/service-account.ts'
+import { answerTokenRequest } from '../kernel/authn/token-request.ts'
+import { answerTokenReview } from '../kernel/authn/token-review.ts'
+import type { TokenAuthenticator } from '../kernel/authn/types.ts'
+import { x509Authenticator } from '../kernel/authn/x509.ts'
+import type { AuthorizerChain } from '../kernel/authz/chain.ts'
+import { systemMasters } from '../kernel/authz/privileged.ts'
+import {
+  answerSelfSubjectAccessReview,
+  answerSelfSubjectReview,
+  answerSelfSubjectRulesReview,
+  answerSubjectAccessReview,
+  checkLocalReview,
+} from '../kernel/authz/reviews.ts'
+import { clusterIpAdmission, type ServiceAllocations } from '../kernel/controllers/index.ts'
+import type { Feature, ServerContext } from '../kernel/feature.ts'
+
+/** Name of the token issuer and the API server's own audience, as in every cluster with the default domain. */
+export const ISSUER = 'https://kubernetes.default.svc.cluster.local'
+const JWKS_PATH = '/openid/v1/jwks'
+
+export type AccessOptions = {
+  features: readonly Feature[]
+  pki: ControlPlanePki
+  revocations: Revocations
+  /** Further token authenticators, e.g. OIDC. */
+  tokenAuthenticators: readonly TokenAuthenticator[]
+  allocations: (context: AccessContext) => ServiceAllocations
+  signal: AbortSignal
+}
+
+/** Reads of what is stored, from memory. */
+export function cacheLookup(cache: WatchCache): Lookup {
+  return {
+    get: (group, resource, namespace, name) =>
+      cache
+        .resource(resourcePrefix(group, resource))
+        .get(namespace === '' ? name : `${namespace}/${name}`)
+        ?.shared(),
+    list: function* (group, resource, namespace = '') {
+      const all = cache.resource(resourcePrefix(group, resource))
+      const [from, to] = all.range(namespace)
+      for (let i = from; i < to; i++) yield all.at(i).shared()
+    },
+  }
+}
+
+/** Puts authentication, authorization and admission together, in the order in which they are asked. */
+export async function createAccess(context: AccessContext, o: AccessOptions): Promise<Access> {
+  const lookup = cacheLookup(context.core.cache)
+  const accounts: ObjectLookup = (resource, namespace, name) => lookup.get('', resource, namespace, name)
+  const serviceAccounts = new ServiceAccountTokens({
+    issuer: ISSUER,
+    audiences: [ISSUER],
+    keys: () => o.pki.serviceAccountKeys,
+    lookup: accounts,
+    clock: context.clock,
+  })
+  const tokens: TokenAuthenticator[] = [
+    serviceAccounts,
+    bootstrapTokenAuthenticator((namespace, name) => lookup.get('', 'secrets', namespace, name), context.clock),
+    ...o.tokenAuthenticators,
+  ]
+  const authenticators = createAuthenticatorChain(
+    [x509Authenticator({ clock: context.clock, isRevoked: o.revocations.isRevoked })],
+    tokens,
+  )
+
+  let chain: AuthorizerChain | undefined
+  const serverContext: ServerContext = {
+    ...context,
+    signal: o.signal,
+    authorize: (attributes) => {
+      if (chain === undefined) throw new Error('the authorizers are not ready yet')
+      return chain.authorize(attributes)
+    },
+  }
+  const authorizers = [systemMasters]
+  for (const feature of o.features) authorizers.push(...((await feature.authorizers?.(serverContext)) ?? []))
+  const admission = [
+    ...builtinAdmission({
+      lookup,
+      client: context.client,
+      clock: context.clock,
+      log: context.log,
+      authorize: serverContext.authorize!,
+      generateName,
+    }),
+  ]
+  for (const feature of o.features) admission.push(...((await feature.admission?.(serverContext)) ?? []))
+  // Last: what it reserves would be lost if a step behind it refused the object.
+  admission.push(clusterIpAdmission(o.allocations(context)))
+
+  return {
+    authenticate: authenticators.authenticate,
+    authorizers,
+    admission,
+    virtual: (finished) => {
+      chain = finished
+      return virtualHandlers(finished, tokens, serviceAccounts, accounts)
+    },
+    documents: new Map([
+      [
+        '/.well-known/openid-configuration',
+        { contentType: 'application/json', body: () => serviceAccounts.discovery(`${ISSUER}${JWKS_PATH}`) },
+      ],
+      [JWKS_PATH, { contentType: 'application/jwk-set+json', body: () => serviceAccounts.jwks() }],
+    ]),
+  }
+}
+
+function virtualHandlers(
+  chain: AuthorizerChain,
+  tokens: readonly TokenAuthenticator[],
+  serviceAccounts: ServiceAccountTokens,
+  lookup: ObjectLookup,
+): ReadonlyMap<string, VirtualHandler> {
+  const authorization = 'authorization.k8s.io'
+  const authentication = 'authentication.k8s.io'
+  return new Map<string, VirtualHandler>([
+    [`${authorization}/subjectaccessreviews`, ({ body }) => answerSubjectAccessReview(body, chain)],
+    [
+      `${authorization}/localsubjectaccessreviews`,
+      ({ body, namespace }) => {
+        checkLocalReview(body, namespace)
+        return answerSubjectAccessReview(body, chain)
+      },
+    ],
+    [
+      `${authorization}/selfsubjectaccessreviews`,
+      ({ body, caller }) => answerSelfSubjectAccessReview(body, chain, caller.user),
+    ],
+    [
+      `${authorization}/selfsubjectrulesreviews`,
+      ({ body, caller }) => answerSelfSubjectRulesReview(body, chain, caller.user),
+    ],
+    [`${authentication}/selfsubjectreviews`, ({ body, caller }) => answerSelfSubjectReview(body, caller.user)],
+    [`${authentication}/tokenreviews`, ({ body }) => answerTokenReview(body, tokens)],
+    [
+      '/serviceaccounts/token',
+      ({ body, namespace, name }) => answerTokenRequest(serviceAccounts, lookup, body, namespace, name),
+    ],
+  ])
+}

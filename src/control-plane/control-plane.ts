@@ -1,0 +1,237 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { features } from '../features/index.ts'
+import { ControlPlanePki, watchRevocations } from '../features/tls/index.ts'
+import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
+import { AuditLog } from '../kernel/audit/log-file.ts'
+import { type AuditPolicy, DEFAULT_POLICY, parseAuditPolicy } from '../kernel/audit/policy.ts'
+import { runControllers } from '../kernel/controller/runner.ts'
+import {
+  apiServerControllers,
+  kernelControllers,
+  type ServiceAllocations,
+  serviceAllocations,
+} from '../kernel/controllers/index.ts'
+import type { Clock, Log } from '../kernel/feature.ts'
+import { builtinKinds } from '../kernel/resources/kinds/index.ts'
+import { openEtcdStore } from '../kernel/store/etcd.ts'
+import { openLmdbStore } from '../kernel/store/lmdb.ts'
+import { type Store, StoreError } from '../kernel/store/store.ts'
+import { writePrivate } from '../platform/files.ts'
+import { serverVersion } from '../version.ts'
+import { createAccess } from './access.ts'
+import { type EtcdProcess, startEtcd } from './etcd-process.ts'
+import type { ControlPlaneSettings } from './settings.ts'
+
+export type ControlPlane = {
+  port: number
+  api: ApiServer
+  store: Store
+  pki: ControlPlanePki
+  close: () => Promise<void>
+}
+
+export type ControlPlaneOptions = {
+  directory: string
+  settings: ControlPlaneSettings
+  clock: Clock
+  log: Log
+}
+
+const SERVICE_ADDRESS = '10.96.0.1'
+const RENEW_EVERY_MS = 30 * 60_000
+
+/** Wires one control plane: certificates, store, API server, controllers. */
+export async function startControlPlane({
+  directory,
+  settings,
+  clock,
+  log,
+}: ControlPlaneOptions): Promise<ControlPlane> {
+  const auditPolicy = readAuditPolicy(settings.auditPolicy)
+  const pki = new ControlPlanePki({
+    directory: join(directory, 'pki'),
+    clock,
+    clusterName: settings.name,
+    apiServerNames: [
+      ...settings.apiServerNames,
+      ...(isWildcard(settings.bindAddress) ? [hostname()] : [settings.bindAddress]),
+    ],
+    serviceAddress: SERVICE_ADDRESS,
+  })
+  const stopping = new AbortController()
+  const closers: (() => Promise<void> | void)[] = []
+  const closeAll = async (): Promise<void> => {
+    stopping.abort()
+    for (const close of closers.reverse()) await close()
+  }
+  try {
+    const store = await openStore(directory, settings, pki, log, closers)
+    const revocations = watchRevocations(join(directory, 'pki', 'revoked.json'), log)
+    closers.push(revocations.close)
+    let allocations: ServiceAllocations | undefined
+    const auditor = new AuditLog({ file: join(directory, 'audit', 'audit.log'), policy: auditPolicy, clock, log })
+    const api = await startApiServer({
+      store,
+      definitions: [...builtinKinds, ...features.flatMap((f) => f.resources ?? [])],
+      access: (context) =>
+        createAccess(context, {
+          features,
+          pki,
+          revocations,
+          tokenAuthenticators: [],
+          signal: stopping.signal,
+          allocations: ({ client }) => (allocations = serviceAllocations({ store, client, log })),
+        }),
+      auditor,
+      clock,
+      log,
+      version: serverVersion(),
+      host: settings.bindAddress,
+      port: settings.port,
+      tls: pki.serverContext(),
+    })
+    closers.push(() => api.close())
+    closers.push(runBackground(api, allocations!, settings, pki, clock, log, stopping.signal))
+    publishKubeconfig(directory, pki, settings, api.port)
+    const renewal = setInterval(() => renew(directory, pki, settings, api, log), RENEW_EVERY_MS)
+    closers.push(() => clearInterval(renewal))
+    return { port: api.port, api, store, pki, close: closeAll }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::'
+
+function readAuditPolicy(file: string | undefined): AuditPolicy {
+  if (file === undefined) return DEFAULT_POLICY
+  try {
+    return parseAuditPolicy(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new Error(`the audit policy ${file} cannot be used: ${(error as Error).message}`)
+  }
+}
+
+async function openStore(
+  directory: string,
+  settings: ControlPlaneSettings,
+  pki: ControlPlanePki,
+  log: Log,
+  closers: (() => Promise<void>)[] | (() => Promise<void> | void)[],
+): Promise<Store> {
+  if (settings.store === 'lmdb') {
+    const store = await openLmdbStore({ directory: join(directory, 'store'), owner: 'a control plane', log })
+    closers.push(() => store.close())
+    return store
+  }
+  let endpoints: string[] = settings.etcdEndpoints
+  let tls = { ca: pki.rootPem, ...pki.leaf('etcd-client') }
+  if (endpoints.length === 0) {
+    const etcd: EtcdProcess = await startEtcd(join(directory, 'etcd'), pki, log)
+    closers.push(() => etcd.stop())
+    endpoints = [etcd.endpoint]
+  } else
+    tls = {
+      ca: readFileSync(settings.etcdCa!, 'utf8'),
+      cert: readFileSync(settings.etcdCert!, 'utf8'),
+      key: readFileSync(settings.etcdKey!, 'utf8'),
+    }
+  const store = await untilAvailable(() => openEtcdStore({ endpoints, tls, log }))
+  closers.push(() => store.close())
+  return store
+}
+
+/** An etcd that was just started needs a moment. */
+async function untilAvailable(open: () => Promise<Store>): Promise<Store> {
+  const deadline = Date.now() + 30_000
+  for (;;) {
+    try {
+      return await open()
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'unavailable' || Date.now() > deadline) throw error
+      await sleep(100)
+    }
+  }
+}
+
+/** Starts the controllers; the result stops them and waits until they have. */
+function runBackground(
+  api: ApiServer,
+  allocations: ServiceAllocations,
+  settings: ControlPlaneSettings,
+  pki: ControlPlanePki,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): () => Promise<void> {
+  const context = { client: api.client, clock, log }
+  const identity = `${hostname()}:${api.port}`
+  const own = runControllers(
+    {
+      factories: apiServerControllers({
+        identity,
+        hostname: hostname(),
+        ...(settings.bindAddress.startsWith('127.') || isWildcard(settings.bindAddress)
+          ? {}
+          : { advertise: { address: settings.bindAddress, port: api.port } }),
+      }),
+      context,
+    },
+    signal,
+  )
+  const leading = runControllers(
+    {
+      factories: [
+        ...kernelControllers({ rootCa: () => pki.rootPem, allocations }),
+        ...features.flatMap((f) => f.controllers ?? []),
+      ],
+      context,
+      // One process owns the embedded store: there is nobody to elect from.
+      ...(settings.store === 'etcd'
+        ? {
+            election: { namespace: 'kube-system', name: 'rampart-controllers', identity: `${identity}:${process.pid}` },
+          }
+        : {}),
+    },
+    signal,
+  )
+  return async () => {
+    await Promise.all([own, leading])
+    allocations.close()
+  }
+}
+
+function publishKubeconfig(
+  directory: string,
+  pki: ControlPlanePki,
+  settings: ControlPlaneSettings,
+  port: number,
+): void {
+  const host = isWildcard(settings.bindAddress) ? '127.0.0.1' : settings.bindAddress
+  writePrivate(
+    join(directory, 'kubeconfig'),
+    pki.adminKubeconfig(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
+  )
+}
+
+/** Running servers swap their certificates without a restart. */
+function renew(
+  directory: string,
+  pki: ControlPlanePki,
+  settings: ControlPlaneSettings,
+  api: ApiServer,
+  log: Log,
+): void {
+  try {
+    const issued = pki.renew()
+    if (issued.includes('api-server')) api.setSecureContext(pki.serverContext())
+    if (issued.includes('admin')) publishKubeconfig(directory, pki, settings, api.port)
+    if (issued.length > 0) log('info', 'certificates were renewed', { certificates: issued })
+  } catch (error) {
+    log('error', 'certificates could not be renewed', { error: (error as Error).message })
+  }
+}

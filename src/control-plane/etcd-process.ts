@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ControlPlanePki } from '../features/tls/index.ts'
+import type { Log } from '../kernel/feature.ts'
+import { writePrivate } from '../platform/files.ts'
+import { processStartTime } from '../platform/process.ts'
+
+export type EtcdProcess = { endpoint: string; stop: () => Promise<void> }
+
+/**
+ * An etcd of one member beside the control plane: TLS with client certificates of the cluster's etcd CA on both of its
+ * ports, on loopback. One that an earlier control plane left running is stopped first.
+ */
+export async function startEtcd(directory: string, pki: ControlPlanePki, log: Log): Promise<EtcdProcess> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const record = join(directory, 'etcd.json')
+  await stopLeftover(record)
+  const [clientPort, peerPort] = [await freePort(), await freePort()]
+  const client = `https://127.0.0.1:${clientPort}`
+  const peer = `https://127.0.0.1:${peerPort}`
+  const [cert, key, ca] = [pki.file('etcd-server', 'crt'), pki.file('etcd-server', 'key'), pki.file('ca-etcd', 'crt')]
+  const child = spawn(
+    'etcd',
+    [
+      '--name=rampart',
+      `--data-dir=${join(directory, 'data')}`,
+      '--log-level=warn',
+      '--logger=zap',
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=rampart=${peer}`,
+      // A member that comes back on another peer port keeps its data: there are no peers to tell.
+      ...(existsSync(join(directory, 'data')) ? ['--force-new-cluster'] : []),
+      `--cert-file=${cert}`,
+      `--key-file=${key}`,
+      `--trusted-ca-file=${ca}`,
+      '--client-cert-auth',
+      `--peer-cert-file=${cert}`,
+      `--peer-key-file=${key}`,
+      `--peer-trusted-ca-file=${ca}`,
+      '--peer-client-cert-auth',
+      '--auto-compaction-mode=periodic',
+      '--auto-compaction-retention=10m',
+      '--max-request-bytes=3145728',
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  )
+  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  child.on('error', (error) => log('error', 'etcd could not be started', { error: error.message }))
+  child.once('exit', (code, signal) => log('info', 'etcd ended', { code, signal }))
+  if (child.pid !== undefined)
+    writePrivate(record, JSON.stringify({ pid: child.pid, startTime: processStartTime(child.pid) }))
+  return {
+    endpoint: client,
+    stop: async () => {
+      await stop(child, exit)
+      rmSync(record, { force: true })
+    },
+  }
+}
+
+async function stop(child: ChildProcess, exit: Promise<void>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await exit
+  clearTimeout(timer)
+}
+
+async function stopLeftover(record: string): Promise<void> {
+  if (!existsSync(record)) return
+  const { pid, startTime } = JSON.parse(readFileSync(record, 'utf8')) as { pid: number; startTime: string }
+  for (let attempt = 0; processStartTime(pid) === startTime; attempt++) {
+    process.kill(pid, attempt < 100 ? 'SIGTERM' : 'SIGKILL')
+    await sleep(100)
+  }
+  rmSync(record, { force: true })
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -1,0 +1,14 @@
+/** What a control plane is started with; the command line checks it, `settings.json` in the data folder keeps it. */
+export type ControlPlaneSettings = {
+  name: string
+  port: number
+  bindAddress: string
+  store: 'lmdb' | 'etcd'
+  /** None: an etcd of its own. */
+  etcdEndpoints: string[]
+  etcdCa?: string | undefined
+  etcdCert?: string | undefined
+  etcdKey?: string | undefined
+  auditPolicy?: string | undefined
+  apiServerNames: string[]
+}
