@@ -15,6 +15,10 @@ export class MemoryClient implements Client {
   readonly writes: string[] = []
 
   async get(id: ResourceId, namespace: string, name: string): Promise<KubeObject> {
+    return this.#read(id, namespace, name)
+  }
+
+  #read(id: ResourceId, namespace: string, name: string): KubeObject {
     const object = this.#objects.get(key(id, namespace, name))
     if (object === undefined) throw notFound(id.group, id.resource, name)
     return object
@@ -70,7 +74,7 @@ export class MemoryClient implements Client {
 
   async update(id: ResourceId, object: KubeObject, options?: { subresource?: string }): Promise<KubeObject> {
     const { namespace = '', name = '', resourceVersion } = object.metadata
-    const old = await this.get(id, namespace, name)
+    const old = this.#read(id, namespace, name)
     if (resourceVersion !== undefined && resourceVersion !== old.metadata.resourceVersion)
       throw conflict(id.group, id.resource, name, 'the object has been modified')
     const written = options?.subresource === 'status' ? { ...old, status: object['status'] } : object
@@ -82,7 +86,7 @@ export class MemoryClient implements Client {
 
   async patch(id: ResourceId, namespace: string, name: string, type: string, patch: unknown): Promise<KubeObject> {
     if (type !== 'merge') throw new Error('the fixture knows merge patches only')
-    const old = await this.get(id, namespace, name)
+    const old = this.#read(id, namespace, name)
     const body = patch as { metadata?: { resourceVersion?: string }; [field: string]: unknown }
     const wanted = body.metadata?.resourceVersion
     if (wanted !== undefined && wanted !== old.metadata.resourceVersion)
@@ -92,7 +96,7 @@ export class MemoryClient implements Client {
   }
 
   async delete(id: ResourceId, namespace: string, name: string): Promise<void> {
-    const old = await this.get(id, namespace, name)
+    const old = this.#read(id, namespace, name)
     this.#objects.delete(key(id, namespace, name))
     this.writes.push(`delete ${id.resource} ${name}`)
     const resourceVersion = String(++this.#revision)

@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../api/object.ts'
-import { addQuantity, compareQuantity, parseQuantity, quantityOf, quantityValue } from '../../api/quantity.ts'
+import { addQuantity, compareQuantity, parseQuantity, quantityOf } from '../../api/quantity.ts'
 import { scopesMatch } from './scope.ts'
 import { type Usage, usageOf } from './usage.ts'
 
