@@ -54,18 +54,23 @@ function writeFields(writer: WireWriter, message: Message, object: JsonObject): 
 function writeValue(writer: WireWriter, field: MessageField, number: number, value: Json): void {
   switch (field.type) {
     case 'string':
-      return writer.string(number, typeof value === 'string' ? value : '')
+      writer.string(number, typeof value === 'string' ? value : '')
+      break
     case 'bytes':
-      return writer.bytes(number, Buffer.from(typeof value === 'string' ? value : '', 'base64'))
+      writer.bytes(number, Buffer.from(typeof value === 'string' ? value : '', 'base64'))
+      break
     case 'bool':
-      return writer.bool(number, value === true)
+      writer.bool(number, value === true)
+      break
     case 'double':
-      return writer.double(number, typeof value === 'number' ? value : 0)
+      writer.double(number, typeof value === 'number' ? value : 0)
+      break
     case 'int32':
     case 'int64':
-      return writer.int(number, integer(value))
+      writer.int(number, integer(value))
+      break
     default:
-      return writer.message(number, () => writeMessage(writer, field.type, value))
+      writer.message(number, () => writeMessage(writer, field.type, value))
   }
 }
 
@@ -75,25 +80,24 @@ function integer(value: Json): number | bigint {
 }
 
 function writeMessage(writer: WireWriter, type: string, value: Json): void {
-  const raw = RAW.get(type)
-  if (raw !== undefined) return writer.bytes(1, Buffer.from(JSON.stringify(value)))
-  if (type === TIME || type === MICRO_TIME) return writeTime(writer, value)
-  if (type === QUANTITY) return writer.string(1, String(value))
-  if (type === INT_OR_STRING) return writeIntOrString(writer, value)
-  if (STRING_LISTS.has(type)) {
+  if (RAW.has(type)) writer.bytes(1, Buffer.from(JSON.stringify(value)))
+  else if (type === TIME || type === MICRO_TIME) writeTime(writer, value)
+  else if (type === QUANTITY) writer.string(1, String(value))
+  else if (type === INT_OR_STRING) writeIntOrString(writer, value)
+  else if (STRING_LISTS.has(type)) {
     if (Array.isArray(value)) for (const item of value) writer.string(1, String(item))
-    return
-  }
+  } else writePlainMessage(writer, type, value)
+}
+
+function writePlainMessage(writer: WireWriter, type: string, value: Json): void {
   const message = messageOf(type)
   if (message === undefined) throw new Error(`message ${type} is missing`)
   const member = SCHEMA_OR.get(type)
   if (member !== undefined) {
     const isMember = Array.isArray(value) || typeof value === 'boolean'
     // JSONSchemaPropsOrBool says that it allows where it has a schema.
-    const object: JsonObject = isMember ? { [member]: value } : { allows: true, schema: value }
-    return writeFields(writer, message, object)
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) writeFields(writer, message, value)
+    writeFields(writer, message, isMember ? { [member]: value } : { allows: true, schema: value })
+  } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) writeFields(writer, message, value)
 }
 
 function writeTime(writer: WireWriter, value: Json): void {
