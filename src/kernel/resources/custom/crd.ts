@@ -1,5 +1,6 @@
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
 import type { WebhookClientConfig } from '../kinds/webhook-client.ts'
+import { equalJson } from './json.ts'
 import type { PrinterColumn } from './printer-columns.ts'
 
 /** apiextensions.k8s.io/v1 CustomResourceDefinition, as decoded: any field may still be missing. */
@@ -62,8 +63,7 @@ export function sharedByAll(
   versions: readonly CrdVersion[],
   value: (version: CrdVersion) => Json | undefined,
 ): boolean {
-  const [first] = versions
+  const [first, ...rest] = versions
   if (first === undefined || value(first) === undefined) return false
-  const text = JSON.stringify(value(first))
-  return versions.every((version) => JSON.stringify(value(version)) === text)
+  return rest.every((version) => equalJson(value(version), value(first)))
 }

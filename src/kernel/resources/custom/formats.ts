@@ -35,7 +35,7 @@ const WORDED_DURATION = new RegExp(`^\\s*\\d+\\s*(?:${UNITS})\\s*$`, 'i')
 
 /** Go's duration ("1h30m", "-1.5s", "0"), or a count of one unit in words ("3 days"). */
 function isDuration(value: string): boolean {
-  if (/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(value)) return true
+  if (/^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(value)) return true
   return WORDED_DURATION.test(value)
 }
 

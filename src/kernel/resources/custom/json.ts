@@ -44,3 +44,15 @@ export function canonicalJson(value: unknown): string {
   const keys = Object.keys(value).sort()
   return `{${keys.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(',')}}`
 }
+
+/** Whether two values are the same JSON; values nested deeper than `depth` never are. */
+export function equalJson(a: unknown, b: unknown, depth: number = 500): boolean {
+  if (a === b) return true
+  if (depth === 0 || typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a) !== Array.isArray(b)) return false
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && equalJson(a[key as never], b[key as never], depth - 1))
+  )
+}
