@@ -28,13 +28,14 @@ const baseline = JSON.parse(readFileSync(new URL('./baseline.json', import.meta.
 
 const config = await loadKubeconfig(values.kubeconfig)
 const server = config.server
+const credentials = config.credentialProvider === undefined ? config : await config.credentialProvider(false)
 const tls = {
   host: server.hostname,
   port: Number(server.port),
   servername: 'localhost',
   ...(config.ca === undefined ? {} : { ca: config.ca }),
-  ...(config.cert === undefined ? {} : { cert: config.cert }),
-  ...(config.key === undefined ? {} : { key: config.key }),
+  ...(credentials.cert === undefined ? {} : { cert: credentials.cert }),
+  ...(credentials.key === undefined ? {} : { key: credentials.key }),
 }
 const open = (count: number): Promise<Connection[]> =>
   Promise.all(Array.from({ length: count }, () => Connection.open(tls)))

@@ -83,6 +83,7 @@ function steps(ns: string): Step[] {
     `${ns}-invalid.yaml`,
     manifest(ns).replace('data: {color: blue', 'unknownField: 1\ndata: {color: blue'),
   )
+  const settings = file(`${ns}-settings.yaml`, manifest(ns).replace('color: blue', 'color: red').split('---')[0]!)
   const crd = file(`${ns}-crd.yaml`, widgetCrd(ns))
   const widget = file(
     `${ns}-widget.yaml`,
@@ -122,7 +123,7 @@ function steps(ns: string): Step[] {
     { args: `apply --server-side --field-manager=other -f ${all}`, code: 1, stderr: /conflict/i },
     { args: `apply --server-side --field-manager=other --force-conflicts -f ${all}`, stdout: /serverside-applied/ },
     { args: 'get cm settings -n NS -o jsonpath={.data.color}', stdout: /^blue$/ },
-    { args: `replace -f ${changed}`, stdout: /configmap\/settings replaced/ },
+    { args: `replace -f ${settings}`, stdout: /^configmap\/settings replaced\n$/ },
     { args: 'get secrets -n NS', stdout: /NAME +TYPE +DATA +AGE\n[\s\S]*s1 +Opaque +1 / },
     { args: 'get secret,cm -n NS -l app=shop -o name', stdout: /^secret\/db\nconfigmap\/settings\n$/ },
     { args: 'get pods -n NS -o wide', stdout: /NAME +READY +STATUS +RESTARTS +AGE +IP +NODE/ },

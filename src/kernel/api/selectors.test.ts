@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { KubeObject } from './object.ts'
 import { fieldMatcher, matchesSelector, parseFieldSelector, parseLabelSelector } from './selectors.ts'
 
 const labels = { app: 'web', tier: 'front', n: '5', 'example.com/x': '' }
@@ -26,16 +27,30 @@ const ROWS: [selector: string, matches: boolean][] = [
 ]
 
 for (const [selector, matches] of ROWS)
-  test(`labels: ${selector || '(empty)'}`, () => assert.equal(matchesSelector(parseLabelSelector(selector), labels), matches))
+  test(`labels: ${selector || '(empty)'}`, () =>
+    assert.equal(matchesSelector(parseLabelSelector(selector), labels), matches))
 
-for (const broken of ['=a', 'a=b=c', 'a in b', 'a in (b', 'a,', ',a', '!', 'a>b', 'a/b/c=d', `a=${'x'.repeat(64)}`, 'a b'])
-  test(`labels refused: ${broken.slice(0, 20)}`, () => assert.throws(() => parseLabelSelector(broken), { reason: 'BadRequest' }))
+for (const broken of [
+  '=a',
+  'a=b=c',
+  'a in b',
+  'a in (b',
+  'a,',
+  ',a',
+  '!',
+  'a>b',
+  'a/b/c=d',
+  `a=${'x'.repeat(64)}`,
+  'a b',
+])
+  test(`labels refused: ${broken.slice(0, 20)}`, () =>
+    assert.throws(() => parseLabelSelector(broken), { reason: 'BadRequest' }))
 
 test('labels: keys of Object.prototype are no labels', () => {
   assert.equal(matchesSelector(parseLabelSelector('constructor'), labels), false)
 })
 
-const getters = { 'status.phase': (o: { status?: { phase?: string } }): string => o.status?.phase ?? '' }
+const getters = { 'status.phase': (o: KubeObject): string => o['status']?.phase ?? '' }
 const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', namespace: 'b' }, status: { phase: 'Running' } }
 
 const FIELDS: [selector: string, matches: boolean][] = [
@@ -48,7 +63,8 @@ const FIELDS: [selector: string, matches: boolean][] = [
 for (const [selector, matches] of FIELDS)
   test(`fields: ${selector}`, () => assert.equal(fieldMatcher(parseFieldSelector(selector), getters)(pod), matches))
 
-test('fields: escapes', () => assert.deepEqual(parseFieldSelector('a=b\\,c\\=d'), [{ field: 'a', equal: true, value: 'b,c=d' }]))
+test('fields: escapes', () =>
+  assert.deepEqual(parseFieldSelector('a=b\\,c\\=d'), [{ field: 'a', equal: true, value: 'b,c=d' }]))
 test('fields: what a kind cannot select by is refused', () => {
   assert.throws(() => fieldMatcher(parseFieldSelector('spec.x=1'), getters), /field label not supported: spec\.x/)
 })

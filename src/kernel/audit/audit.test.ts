@@ -32,22 +32,53 @@ const ROWS: [name: string, rules: string, attributes: Attributes, level: string]
   ['group', '- {level: Metadata, userGroups: [dev]}', request(), 'Metadata'],
   ['verb', '- {level: Metadata, verbs: [delete]}', request(), 'None'],
   ['resource', '- {level: Request, resources: [{resources: [pods]}]}', request(), 'Request'],
-  ['resource is not its subresource', '- {level: Request, resources: [{resources: [pods]}]}', request({ subresource: 'log' }), 'None'],
-  ['subresource', '- {level: Request, resources: [{resources: [pods/log]}]}', request({ subresource: 'log' }), 'Request'],
-  ['any subresource', '- {level: Request, resources: [{resources: ["pods/*"]}]}', request({ subresource: 'log' }), 'Request'],
+  [
+    'resource is not its subresource',
+    '- {level: Request, resources: [{resources: [pods]}]}',
+    request({ subresource: 'log' }),
+    'None',
+  ],
+  [
+    'subresource',
+    '- {level: Request, resources: [{resources: [pods/log]}]}',
+    request({ subresource: 'log' }),
+    'Request',
+  ],
+  [
+    'any subresource',
+    '- {level: Request, resources: [{resources: ["pods/*"]}]}',
+    request({ subresource: 'log' }),
+    'Request',
+  ],
   ['group of the resource', '- {level: Request, resources: [{group: apps}]}', request(), 'None'],
   ['namespace', '- {level: Request, namespaces: [shop]}', request(), 'Request'],
-  ['cluster scope is the empty namespace', '- {level: Request, namespaces: [""]}', request({ namespace: '' }), 'Request'],
+  [
+    'cluster scope is the empty namespace',
+    '- {level: Request, namespaces: [""]}',
+    request({ namespace: '' }),
+    'Request',
+  ],
   ['resource names', '- {level: Request, resources: [{resources: [pods], resourceNames: [db]}]}', request(), 'None'],
   ['url prefix', '- {level: Metadata, nonResourceURLs: ["/api*"]}', url('/apis/apps'), 'Metadata'],
   ['url is no resource', '- {level: Metadata, nonResourceURLs: ["*"]}', request(), 'None'],
   ['secrets never above Metadata', '- {level: RequestResponse}', request({ resource: 'secrets' }), 'Metadata'],
-  ['nor token requests', '- {level: RequestResponse}', request({ resource: 'serviceaccounts', subresource: 'token' }), 'Metadata'],
-  ['nor token reviews', '- {level: Request}', request({ apiGroup: 'authentication.k8s.io', resource: 'tokenreviews' }), 'Metadata'],
+  [
+    'nor token requests',
+    '- {level: RequestResponse}',
+    request({ resource: 'serviceaccounts', subresource: 'token' }),
+    'Metadata',
+  ],
+  [
+    'nor token reviews',
+    '- {level: Request}',
+    request({ apiGroup: 'authentication.k8s.io', resource: 'tokenreviews' }),
+    'Metadata',
+  ],
   ['service accounts may be', '- {level: Request}', request({ resource: 'serviceaccounts' }), 'Request'],
 ]
 for (const [name, rules, attributes, level] of ROWS)
-  test(`policy: ${name}`, () => assert.equal(compilePolicy(parseAuditPolicy(policy(rules)))(attributes, alice).level, level))
+  test(`policy: ${name}`, () =>
+    assert.equal(compilePolicy(parseAuditPolicy(policy(rules)))(attributes, alice).level, level))
 
 const BROKEN: [text: string, place: RegExp][] = [
   ['kind: Policy', /apiVersion/],
@@ -57,7 +88,8 @@ const BROKEN: [text: string, place: RegExp][] = [
   [policy('- {level: None, nonResourceURLs: ["/a*b"]}'), /nonResourceURLs/],
   [policy('- {level: None, omitStages: [Never]}'), /omitStages/],
 ]
-for (const [text, place] of BROKEN) test(`policy refused: ${place.source}`, () => assert.throws(() => parseAuditPolicy(text), place))
+for (const [text, place] of BROKEN)
+  test(`policy refused: ${place.source}`, () => assert.throws(() => parseAuditPolicy(text), place))
 
 function record(over: Partial<AuditRecord> = {}): AuditRecord {
   return {
@@ -114,10 +146,25 @@ test('log: events in order, bodies by level, file for its owner only, rotation b
 test('log: bodies stand only where the level holds them', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'rampart-audit-'))
   const file = join(folder, 'audit.log')
-  const log = new AuditLog({ file, policy: { rules: [{ level: 'RequestResponse' }] }, clock: { now: Date.now }, log: () => undefined })
+  const log = new AuditLog({
+    file,
+    policy: { rules: [{ level: 'RequestResponse' }] },
+    clock: { now: Date.now },
+    log: () => undefined,
+  })
   for (const level of ['Metadata', 'Request', 'RequestResponse'] as const) log.record(level, record())
   await log.close()
-  const events = readFileSync(file, 'utf8').trim().split('\n').map((l) => JSON.parse(l))
-  assert.deepEqual(events.map((e) => ['requestObject' in e, 'responseObject' in e]), [[false, false], [true, false], [true, true]])
+  const events = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((l) => JSON.parse(l))
+  assert.deepEqual(
+    events.map((e) => ['requestObject' in e, 'responseObject' in e]),
+    [
+      [false, false],
+      [true, false],
+      [true, true],
+    ],
+  )
   rmSync(folder, { recursive: true })
 })

@@ -41,7 +41,9 @@ export function auditEvent(level: AuditLevel, record: AuditRecord, omitManagedFi
             code: record.code,
           },
         }),
-    ...(withBody && record.requestObject !== undefined ? { requestObject: bare(record.requestObject, omitManagedFields) } : {}),
+    ...(withBody && record.requestObject !== undefined
+      ? { requestObject: bare(record.requestObject, omitManagedFields) }
+      : {}),
     ...(level === 'RequestResponse' && record.responseObject !== undefined
       ? { responseObject: bare(record.responseObject, omitManagedFields) }
       : {}),
@@ -56,7 +58,9 @@ function userOf(user: AuditRecord['user']): JsonObject {
     username: user.name,
     ...(user.uid === undefined ? {} : { uid: user.uid }),
     groups: [...user.groups],
-    ...(user.extra === undefined ? {} : { extra: Object.fromEntries(Object.entries(user.extra).map(([k, v]) => [k, [...v]])) }),
+    ...(user.extra === undefined
+      ? {}
+      : { extra: Object.fromEntries(Object.entries(user.extra).map(([k, v]) => [k, [...v]])) }),
   }
 }
 

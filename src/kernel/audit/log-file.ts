@@ -49,7 +49,8 @@ export class AuditLog implements Auditor {
     const { omitManagedFields } = this.#decide(record.attributes, record.impersonatedUser ?? record.user)
     const line = `${JSON.stringify(auditEvent(level, record, omitManagedFields))}\n`
     if (this.#queueBytes + line.length > (this.#o.maxQueueBytes ?? 16 * 1024 * 1024)) {
-      if (this.dropped++ % 1000 === 0) this.#o.log('error', 'audit events are lost: the disk is too slow', { dropped: this.dropped })
+      if (this.dropped++ % 1000 === 0)
+        this.#o.log('error', 'audit events are lost: the disk is too slow', { dropped: this.dropped })
       return
     }
     this.#queue.push(line)

@@ -22,7 +22,17 @@ export type AuditLevelDecision = { level: AuditLevel; omitStages: ReadonlySet<Au
 
 const LEVELS: readonly AuditLevel[] = ['None', 'Metadata', 'Request', 'RequestResponse']
 const STAGES: readonly AuditStage[] = ['RequestReceived', 'ResponseStarted', 'ResponseComplete', 'Panic']
-const RULE_FIELDS = new Set(['level', 'users', 'userGroups', 'verbs', 'resources', 'namespaces', 'nonResourceURLs', 'omitStages', 'omitManagedFields'])
+const RULE_FIELDS = new Set([
+  'level',
+  'users',
+  'userGroups',
+  'verbs',
+  'resources',
+  'namespaces',
+  'nonResourceURLs',
+  'omitStages',
+  'omitManagedFields',
+])
 const POLICY_FIELDS = new Set(['apiVersion', 'kind', 'metadata', 'rules', 'omitStages', 'omitManagedFields'])
 
 /**
@@ -32,8 +42,15 @@ const POLICY_FIELDS = new Set(['apiVersion', 'kind', 'metadata', 'rules', 'omitS
 export const DEFAULT_POLICY: AuditPolicy = {
   omitStages: ['RequestReceived'],
   rules: [
-    { level: 'None', nonResourceURLs: ['/healthz*', '/livez*', '/readyz*', '/version', '/openapi*', '/api', '/apis*', '/metrics'] },
-    { level: 'None', verbs: ['get', 'list', 'watch'], resources: [{ group: '', resources: ['events'] }, { group: 'coordination.k8s.io' }] },
+    {
+      level: 'None',
+      nonResourceURLs: ['/healthz*', '/livez*', '/readyz*', '/version', '/openapi*', '/api', '/apis*', '/metrics'],
+    },
+    {
+      level: 'None',
+      verbs: ['get', 'list', 'watch'],
+      resources: [{ group: '', resources: ['events'] }, { group: 'coordination.k8s.io' }],
+    },
     { level: 'Metadata' },
   ],
 }
@@ -45,11 +62,14 @@ export function parseAuditPolicy(text: string): AuditPolicy {
   if (root['apiVersion'] !== 'audit.k8s.io/v1' || root['kind'] !== 'Policy')
     throw new Error('policy: must be apiVersion audit.k8s.io/v1, kind Policy')
   refuseUnknown(root, POLICY_FIELDS, 'policy')
-  if (!Array.isArray(root['rules']) || root['rules'].length === 0) throw new Error('policy.rules: must hold at least one rule')
+  if (!Array.isArray(root['rules']) || root['rules'].length === 0)
+    throw new Error('policy.rules: must hold at least one rule')
   return {
     rules: root['rules'].map((rule, i) => parseRule(rule, `policy.rules[${i}]`)),
     ...optionalStages(root, 'policy'),
-    ...(root['omitManagedFields'] === undefined ? {} : { omitManagedFields: flag(root['omitManagedFields'], 'policy.omitManagedFields') }),
+    ...(root['omitManagedFields'] === undefined
+      ? {}
+      : { omitManagedFields: flag(root['omitManagedFields'], 'policy.omitManagedFields') }),
   }
 }
 
@@ -61,19 +81,26 @@ function parseRule(value: unknown, at: string): AuditRule {
   const out: AuditRule = { level, ...optionalStages(rule, at) }
   for (const key of ['users', 'userGroups', 'verbs', 'namespaces', 'nonResourceURLs'] as const)
     if (rule[key] !== undefined) out[key] = texts(rule[key], `${at}.${key}`)
-  if (rule['omitManagedFields'] !== undefined) out.omitManagedFields = flag(rule['omitManagedFields'], `${at}.omitManagedFields`)
+  if (rule['omitManagedFields'] !== undefined)
+    out.omitManagedFields = flag(rule['omitManagedFields'], `${at}.omitManagedFields`)
   if (rule['resources'] !== undefined) {
     if (!Array.isArray(rule['resources'])) throw new Error(`${at}.resources: must be a list`)
     out.resources = rule['resources'].map((value, i) => parseResources(value, `${at}.resources[${i}]`))
   }
-  if (out.nonResourceURLs && (out.resources || out.namespaces)) throw new Error(`${at}: a rule is about resources or about URLs, not both`)
+  if (out.nonResourceURLs && (out.resources || out.namespaces))
+    throw new Error(`${at}: a rule is about resources or about URLs, not both`)
   for (const url of out.nonResourceURLs ?? [])
     if (url !== '*' && (!url.startsWith('/') || url.slice(0, -1).includes('*')))
-      throw new Error(`${at}.nonResourceURLs: ${JSON.stringify(url)} must begin with "/" and may have "*" only at its end`)
+      throw new Error(
+        `${at}.nonResourceURLs: ${JSON.stringify(url)} must begin with "/" and may have "*" only at its end`,
+      )
   return out
 }
 
-function parseResources(value: unknown, at: string): { group?: string; resources?: string[]; resourceNames?: string[] } {
+function parseResources(
+  value: unknown,
+  at: string,
+): { group?: string; resources?: string[]; resourceNames?: string[] } {
   const item = record(value, at)
   refuseUnknown(item, new Set(['group', 'resources', 'resourceNames']), at)
   if (item['group'] !== undefined && typeof item['group'] !== 'string') throw new Error(`${at}.group: must be a text`)
@@ -97,7 +124,8 @@ function refuseUnknown(value: Record<string, unknown>, known: ReadonlySet<string
 }
 
 function texts(value: unknown, at: string): string[] {
-  if (!Array.isArray(value) || value.some((v) => typeof v !== 'string')) throw new Error(`${at}: must be a list of texts`)
+  if (!Array.isArray(value) || value.some((v) => typeof v !== 'string'))
+    throw new Error(`${at}: must be a list of texts`)
   return value as string[]
 }
 
@@ -109,12 +137,19 @@ function flag(value: unknown, at: string): boolean {
 function optionalStages(value: Record<string, unknown>, at: string): { omitStages?: AuditStage[] } {
   if (value['omitStages'] === undefined) return {}
   const stages = texts(value['omitStages'], `${at}.omitStages`)
-  for (const stage of stages) if (!STAGES.includes(stage as AuditStage)) throw new Error(`${at}.omitStages: ${stage} is no stage: ${STAGES.join(', ')}`)
+  for (const stage of stages)
+    if (!STAGES.includes(stage as AuditStage))
+      throw new Error(`${at}.omitStages: ${stage} is no stage: ${STAGES.join(', ')}`)
   return { omitStages: stages as AuditStage[] }
 }
 
 /** Bodies of these never reach the log, whatever a policy asks for. */
-const METADATA_ONLY = new Set(['/secrets', '/configmaps', 'authentication.k8s.io/tokenreviews', '/serviceaccounts/token'])
+const METADATA_ONLY = new Set([
+  '/secrets',
+  '/configmaps',
+  'authentication.k8s.io/tokenreviews',
+  '/serviceaccounts/token',
+])
 
 type Match = (attributes: Attributes, user: UserInfo) => boolean
 
@@ -137,7 +172,9 @@ export function compilePolicy(policy: AuditPolicy): (attributes: Attributes, use
 }
 
 function cap(decision: AuditLevelDecision): AuditLevelDecision {
-  return decision.level === 'Request' || decision.level === 'RequestResponse' ? { ...decision, level: 'Metadata' } : decision
+  return decision.level === 'Request' || decision.level === 'RequestResponse'
+    ? { ...decision, level: 'Metadata' }
+    : decision
 }
 
 function isMetadataOnly(a: Attributes): boolean {
@@ -171,16 +208,17 @@ function resourceMatch(rule: AuditRule): Match {
   return (a) => {
     if (!a.resourceRequest) return false
     if (namespaces !== undefined && !namespaces.has(a.namespace)) return false
-    return resources === undefined || resources.some((matches) => matches(a.apiGroup, a.resource, a.subresource, a.name))
+    return (
+      resources === undefined || resources.some((matches) => matches(a.apiGroup, a.resource, a.subresource, a.name))
+    )
   }
 }
 
-function oneResource(item: { group?: string; resources?: string[]; resourceNames?: string[] }): (
-  group: string,
-  resource: string,
-  subresource: string,
-  name: string,
-) => boolean {
+function oneResource(item: {
+  group?: string
+  resources?: string[]
+  resourceNames?: string[]
+}): (group: string, resource: string, subresource: string, name: string) => boolean {
   const names = item.resourceNames?.length ? new Set(item.resourceNames) : undefined
   const wanted = item.resources?.length ? new Set(item.resources) : undefined
   return (group, resource, subresource, name) => {
@@ -194,5 +232,6 @@ function oneResource(item: { group?: string; resources?: string[]; resourceNames
 
 function urlMatch(urls: readonly string[]): Match {
   return (a) =>
-    !a.resourceRequest && urls.some((url) => url === '*' || url === a.path || (url.endsWith('*') && a.path.startsWith(url.slice(0, -1))))
+    !a.resourceRequest &&
+    urls.some((url) => url === '*' || url === a.path || (url.endsWith('*') && a.path.startsWith(url.slice(0, -1))))
 }

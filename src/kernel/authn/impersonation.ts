@@ -26,7 +26,12 @@ export function parseImpersonation(headers: IncomingHttpHeaders): Impersonation 
   for (const header of Object.keys(headers)) {
     if (!header.startsWith(EXTRA)) continue
     const key = decodeKey(header.slice(EXTRA.length))
-    Object.defineProperty(extra, key, { value: many(headers[header]), enumerable: true, configurable: true, writable: true })
+    Object.defineProperty(extra, key, {
+      value: many(headers[header]),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
   }
   if (name === undefined || name === '') {
     if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0)

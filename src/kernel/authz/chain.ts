@@ -36,5 +36,8 @@ export function createAuthorizerChain(authorizers: readonly Authorizer[]): Autho
 }
 
 function failed(authorizer: Authorizer, error: Error): Decision {
-  return { verdict: 'deny', by: { authorizer: authorizer.name, reason: `${authorizer.name} could not decide: ${error.message}` } }
+  return {
+    verdict: 'deny',
+    by: { authorizer: authorizer.name, reason: `${authorizer.name} could not decide: ${error.message}` },
+  }
 }

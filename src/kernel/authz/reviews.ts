@@ -35,7 +35,12 @@ function attributesOf(spec: Spec, user: UserInfo): Attributes {
       namespace: r.namespace ?? '',
       name: r.name ?? '',
     }
-  return { resourceRequest: false, user, verb: spec.nonResourceAttributes?.verb ?? '', path: spec.nonResourceAttributes?.path ?? '' }
+  return {
+    resourceRequest: false,
+    user,
+    verb: spec.nonResourceAttributes?.verb ?? '',
+    path: spec.nonResourceAttributes?.path ?? '',
+  }
 }
 
 function statusOf(decision: Decision): { allowed: boolean; denied?: boolean; reason?: string } {
@@ -66,7 +71,11 @@ export function checkLocalReview(review: KubeObject, namespace: string): void {
 }
 
 /** SelfSubjectAccessReview: about the caller. */
-export async function answerSelfSubjectAccessReview(review: KubeObject, chain: AuthorizerChain, caller: UserInfo): Promise<KubeObject> {
+export async function answerSelfSubjectAccessReview(
+  review: KubeObject,
+  chain: AuthorizerChain,
+  caller: UserInfo,
+): Promise<KubeObject> {
   const spec = (review['spec'] ?? {}) as Spec
   return { ...review, status: statusOf(await chain.authorize(attributesOf(spec, caller))) }
 }

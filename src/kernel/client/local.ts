@@ -1,17 +1,17 @@
 import type { KubeObject } from '../api/object.ts'
 import { ApiError, notFound } from '../api/status.ts'
-import type { UserInfo } from '../authn/types.ts'
 import { cloneObject } from '../apiserver/cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../apiserver/core.ts'
 import type { Kind } from '../apiserver/kind.ts'
 import { cacheKey } from '../apiserver/verbs/commit.ts'
 import { create } from '../apiserver/verbs/create.ts'
-import { deleteCollection, deleteOne, type DeleteParameters } from '../apiserver/verbs/delete.ts'
-import { list, type ListParameters } from '../apiserver/verbs/list.ts'
+import { type DeleteParameters, deleteCollection, deleteOne } from '../apiserver/verbs/delete.ts'
+import { type ListParameters, list } from '../apiserver/verbs/list.ts'
 import { patch } from '../apiserver/verbs/patch.ts'
 import { update } from '../apiserver/verbs/update.ts'
 import { watch } from '../apiserver/verbs/watch.ts'
 import type { VirtualHandlers } from '../apiserver/virtual.ts'
+import type { UserInfo } from '../authn/types.ts'
 import type {
   Client,
   ClientWatchEvent,
@@ -91,11 +91,21 @@ export function createLocalClient(o: LocalClientOptions): Client {
     create: async (id, object, options): Promise<KubeObject> => {
       const kind = kindOf(id)
       const namespace = kind.definition.namespaced ? (object.metadata?.namespace ?? '') : ''
-      const key = options?.subresource ? `${id.group}/${id.resource}/${options.subresource}` : `${id.group}/${id.resource}`
+      const key = options?.subresource
+        ? `${id.group}/${id.resource}/${options.subresource}`
+        : `${id.group}/${id.resource}`
       const handler = o.virtual.get(key)
       const body = cloneObject({ ...object, metadata: object.metadata ?? {} })
       if (handler !== undefined)
-        return handler({ core: o.core, kind, namespace, name: options?.name ?? '', body, dryRun: options?.dryRun ?? false, caller })
+        return handler({
+          core: o.core,
+          kind,
+          namespace,
+          name: options?.name ?? '',
+          body,
+          dryRun: options?.dryRun ?? false,
+          caller,
+        })
       const decoded = kind.decode(body, 'Ignore').object
       const { entry } = await create(o.core, kind, namespace, decoded, writing(options), caller)
       return shown(kind, entry.shared())
@@ -104,14 +114,37 @@ export function createLocalClient(o: LocalClientOptions): Client {
       const kind = kindOf(id)
       const decoded = kind.decode(cloneObject(object), 'Ignore').object
       const { namespace = '', name = '' } = decoded.metadata
-      const { entry } = await update(o.core, kind, namespace, name, decoded, options?.subresource ?? '', writing(options), caller)
+      const { entry } = await update(
+        o.core,
+        kind,
+        namespace,
+        name,
+        decoded,
+        options?.subresource ?? '',
+        writing(options),
+        caller,
+      )
       return shown(kind, entry.shared())
     },
     patch: async (id, namespace, name, type: PatchType, body, options): Promise<KubeObject> => {
       const kind = kindOf(id)
-      const parameters = { ...writing(options), type, force: options?.force ?? false, fieldValidation: 'Ignore' as const }
+      const parameters = {
+        ...writing(options),
+        type,
+        force: options?.force ?? false,
+        fieldValidation: 'Ignore' as const,
+      }
       const scope = kind.definition.namespaced ? namespace : ''
-      const { entry } = await patch(o.core, kind, scope, name, body as never, options?.subresource ?? '', parameters, caller)
+      const { entry } = await patch(
+        o.core,
+        kind,
+        scope,
+        name,
+        body as never,
+        options?.subresource ?? '',
+        parameters,
+        caller,
+      )
       return shown(kind, entry.shared())
     },
     delete: async (id, namespace, name, options): Promise<void> => {
@@ -183,7 +216,9 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
   const onAbort = (): void => wake?.()
   signal.addEventListener('abort', onAbort)
   const timer =
-    options.timeoutSeconds === undefined ? undefined : setTimeout(() => ((expired = true), wake?.()), options.timeoutSeconds * 1000)
+    options.timeoutSeconds === undefined
+      ? undefined
+      : setTimeout(() => ((expired = true), wake?.()), options.timeoutSeconds * 1000)
   let expired = false
   try {
     while (!signal.aborted && !expired) {
