@@ -186,15 +186,19 @@ function prepareForUpdate(object: KubeObject, old: KubeObject, { subresource, no
     object.status = { ...old.status }
     setOrDelete(object.status, 'conditions', conditions.length > 0 ? conditions : undefined)
   } else if (subresource === 'status') {
-    const kept = DECISIONS.flatMap((type) => ofType(old, type))
-    const rest = conditions.filter((c) => !DECISIONS.includes(c.type))
-    const given = conditions.filter((c) => DECISIONS.includes(c.type))
-    const decisions = given.length === 0 ? kept : given
     object.status ??= {}
-    if (decisions.length + rest.length > 0)
-      object.status.conditions = given.length === 0 ? [...kept, ...rest] : conditions
+    for (const type of DECISIONS) preserve(conditions, type, ofType(old, type))
   } else object.status = old.status
   for (const condition of conditionsOf(object)) stamp(condition, old, now)
+}
+
+/** A decision that is there as often as before is the one before; any other is refused by validation. */
+function preserve(conditions: Condition[], type: string, before: readonly Condition[]): void {
+  const indices = conditions.flatMap((c, i) => (c.type === type ? [i] : []))
+  if (indices.length !== before.length) return
+  indices.forEach((index, i) => {
+    conditions[index] = { ...before[i]! }
+  })
 }
 
 function stamp(condition: Condition, old: KubeObject, now: number): void {

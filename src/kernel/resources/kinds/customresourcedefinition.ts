@@ -1,5 +1,9 @@
 import { defaultCustomResourceDefinition } from '../custom/crd-defaults.ts'
-import { validateCustomResourceDefinition, validateCustomResourceDefinitionUpdate } from '../custom/crd-validation.ts'
+import {
+  customResourceDefinitionWarnings,
+  validateCustomResourceDefinition,
+  validateCustomResourceDefinitionUpdate,
+} from '../custom/crd-validation.ts'
 import type { ResourceDefinition } from '../definition.ts'
 
 export const customResourceDefinitionKind: ResourceDefinition = {
@@ -36,5 +40,6 @@ export const customResourceDefinitionKind: ResourceDefinition = {
     },
     validate: validateCustomResourceDefinition,
     validateUpdate: validateCustomResourceDefinitionUpdate,
+    warnings: customResourceDefinitionWarnings,
   },
 }
