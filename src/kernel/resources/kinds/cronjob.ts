@@ -31,6 +31,7 @@ const NAME_MAX = 52
 function defaults(cronJob: KubeObject): void {
   const spec = (cronJob['spec'] ??= {}) as CronJobSpec
   dropNulls(spec)
+  dropNulls(cronJob['status'])
   defaultPodTemplate(spec.jobTemplate?.spec?.template)
   for (const rule of spec.jobTemplate?.spec?.podFailurePolicy?.rules ?? [])
     for (const pattern of rule.onPodConditions ?? []) pattern.status ||= 'True'

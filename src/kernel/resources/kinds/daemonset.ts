@@ -32,6 +32,7 @@ type DaemonSetSpec = WorkloadSpec & { updateStrategy?: { type?: string; rollingU
 function defaults(object: KubeObject): void {
   const spec = (object['spec'] ??= {}) as DaemonSetSpec
   dropNulls(spec)
+  dropNulls(object['status'])
   defaultPodTemplate(spec.template)
   spec.updateStrategy ??= {}
   spec.updateStrategy.type ||= 'RollingUpdate'

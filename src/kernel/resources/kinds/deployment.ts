@@ -31,6 +31,7 @@ type DeploymentSpec = WorkloadSpec & {
 function defaults(object: KubeObject): void {
   const spec = (object['spec'] ??= {}) as DeploymentSpec
   dropNulls(spec)
+  dropNulls(object['status'])
   defaultPodTemplate(spec.template)
   spec.replicas ??= 1
   spec.strategy ??= {}

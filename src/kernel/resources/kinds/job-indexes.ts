@@ -10,17 +10,21 @@ export function parseIndexes(text: string, completions: number): Indexes {
       return {
         error: `the fragment ${JSON.stringify(part)} violates the requirement that an index interval can have at most two parts separated by '-'`,
       }
-    const [first, end = first] = bounds.map((bound) => (/^\+?\d{1,10}$/.test(bound) ? Number(bound) : undefined))
-    for (const [i, bound] of [first, end].entries()) {
-      const shown = JSON.stringify(bounds[i] ?? bounds[0])
-      if (bound === undefined) return { error: `cannot convert string to integer for index: ${shown}` }
-      if (bound >= completions) return { error: `too large index: ${shown}` }
+    const numbers = bounds.map((bound) => (/^\+?\d{1,10}$/.test(bound) ? Number(bound) : undefined))
+    for (const [i, number] of numbers.entries()) {
+      const shown = JSON.stringify(bounds[i])
+      if (number === undefined) return { error: `cannot convert string to integer for index: ${shown}` }
+      if (number >= completions) return { error: `too large index: ${shown}` }
     }
-    const previous = last >= first! ? last : bounds.length === 2 && first! >= end! ? first! : undefined
-    if (previous !== undefined)
-      return { error: `non-increasing order, previous: ${previous}, current: ${previous === last ? first : end}` }
-    count += end! - first! + 1
-    last = end!
+    const first = numbers[0]!
+    const end = numbers.at(-1)!
+    if (numbers.length === 2 && first >= end) return { error: outOfOrder(first, end) }
+    if (last >= first) return { error: outOfOrder(last, first) }
+    count += end - first + 1
+    last = end
   }
   return { count }
 }
+
+const outOfOrder = (previous: number, current: number): string =>
+  `non-increasing order, previous: ${previous}, current: ${current}`

@@ -16,6 +16,7 @@ const statusOf = (job: KubeObject): JobStatus => (job['status'] ?? {}) as JobSta
 function defaults(job: KubeObject): void {
   const spec = (job['spec'] ??= {}) as JobSpec
   dropNulls(spec)
+  dropNulls(job['status'])
   defaultPodTemplate(spec.template)
   if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1
   spec.parallelism ??= 1

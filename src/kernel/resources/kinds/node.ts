@@ -21,8 +21,8 @@ function defaults(node: KubeObject): void {
   if (spec.podCIDRs?.[0]) spec.podCIDR = spec.podCIDRs[0]
   else if (spec.podCIDR) spec.podCIDRs = [spec.podCIDR]
   const status = node['status'] as NodeStatus | undefined
-  if (status == null) return
   dropNulls(status)
+  if (status == null) return
   if (status.allocatable == null && status.capacity != null) status.allocatable = { ...status.capacity }
   canonicalizeResourceList(status.capacity)
   canonicalizeResourceList(status.allocatable)

@@ -22,8 +22,8 @@ function defaults(pod: KubeObject): void {
   defaultPodSpec(spec)
   defaultPod(spec)
   const status = pod['status'] as PodStatus | undefined
-  if (status == null) return
   dropNulls(status)
+  if (status == null) return
   // podIP is the older form of the first of podIPs.
   if (status.podIPs?.[0]?.ip) status.podIP = status.podIPs[0].ip
   else if (status.podIP) status.podIPs = [{ ip: status.podIP }]

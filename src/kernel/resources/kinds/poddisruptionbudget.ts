@@ -76,6 +76,7 @@ export const podDisruptionBudgetKind: ResourceDefinition = {
     defaults: (budget) => {
       budget['spec'] ??= {}
       dropNulls(budget['spec'])
+      dropNulls(budget['status'])
     },
     prepareForCreate: (budget) => {
       budget['status'] = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 }

@@ -29,6 +29,7 @@ import {
 function defaults(object: KubeObject): void {
   const spec = (object['spec'] ??= {}) as WorkloadSpec
   dropNulls(spec)
+  dropNulls(object['status'])
   defaultPodTemplate(spec.template)
   spec.replicas ??= 1
 }

@@ -32,6 +32,7 @@ const specOf = (object: KubeObject): Spec => (object['spec'] ?? {}) as Spec
 function defaults(object: KubeObject): void {
   const spec = (object['spec'] ??= {}) as Spec
   dropNulls(spec)
+  dropNulls(object['status'])
   defaultPodTemplate(spec.template)
   spec.replicas ??= 1
   const labels = spec.template?.metadata?.labels

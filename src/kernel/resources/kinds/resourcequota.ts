@@ -44,8 +44,8 @@ function defaults(quota: KubeObject): void {
   dropNulls(spec)
   canonicalizeResourceList(spec.hard)
   const status = quota['status'] as Status | undefined
-  if (status == null) return
   dropNulls(status)
+  if (status == null) return
   canonicalizeResourceList(status.hard)
   canonicalizeResourceList(status.used)
 }

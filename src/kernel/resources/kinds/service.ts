@@ -13,6 +13,7 @@ const specOf = (service: KubeObject): ServiceSpec => (service['spec'] ?? {}) as 
 function defaults(service: KubeObject): void {
   const spec = (service['spec'] ??= {}) as ServiceSpec
   dropNulls(spec)
+  dropNulls(service['status'])
   spec.sessionAffinity ||= 'None'
   if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig
   if (spec.sessionAffinity === 'ClientIP' && spec.sessionAffinityConfig?.clientIP?.timeoutSeconds == null)

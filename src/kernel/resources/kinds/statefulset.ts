@@ -39,6 +39,7 @@ type StatefulSetSpec = WorkloadSpec & {
 function defaults(object: KubeObject): void {
   const spec = (object['spec'] ??= {}) as StatefulSetSpec
   dropNulls(spec)
+  dropNulls(object['status'])
   defaultPodTemplate(spec.template)
   spec.podManagementPolicy ||= 'OrderedReady'
   spec.updateStrategy ??= {}
