@@ -1,6 +1,8 @@
 import type { ControlPlanePki, Revocations } from '../features/tls/index.ts'
 import { builtinAdmission } from '../kernel/admission/builtin.ts'
 import type { Lookup } from '../kernel/admission/lookup.ts'
+import type { KubeObject } from '../kernel/api/object.ts'
+import type { Entry } from '../kernel/apiserver/cache/entry.ts'
 import { resourcePrefix, type WatchCache } from '../kernel/apiserver/cache/watch-cache.ts'
 import type { Access, AccessContext } from '../kernel/apiserver/server.ts'
 import { generateName } from '../kernel/apiserver/verbs/create.ts'
@@ -40,16 +42,21 @@ export type AccessOptions = {
 
 /** Reads of what is stored, from memory. */
 export function cacheLookup(cache: WatchCache): Lookup {
+  // Few objects are looked up often (namespaces, service accounts): they are parsed once per version.
+  const parsed = new WeakMap<Entry, KubeObject>()
+  const objectOf = (entry: Entry | undefined): KubeObject | undefined => {
+    if (entry === undefined) return undefined
+    let object = parsed.get(entry)
+    if (object === undefined) parsed.set(entry, (object = entry.shared()))
+    return object
+  }
   return {
     get: (group, resource, namespace, name) =>
-      cache
-        .resource(resourcePrefix(group, resource))
-        .get(namespace === '' ? name : `${namespace}/${name}`)
-        ?.shared(),
+      objectOf(cache.resource(resourcePrefix(group, resource)).get(namespace === '' ? name : `${namespace}/${name}`)),
     list: function* (group, resource, namespace = '') {
       const all = cache.resource(resourcePrefix(group, resource))
       const [from, to] = all.range(namespace)
-      for (let i = from; i < to; i++) yield all.at(i).shared()
+      for (let i = from; i < to; i++) yield objectOf(all.at(i))!
     },
   }
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '../api/object.ts'
 import type { Client, ResourceId } from '../client/client.ts'
 import type { Log } from '../feature.ts'
+import { CLEANUP_FINALIZER } from '../resources/kinds/customresourcedefinition.ts'
 import { definitionsFromCrd, establish } from '../resources/custom/index.ts'
 import type { WatchCache } from './cache/watch-cache.ts'
 import { resourcePrefix } from './cache/watch-cache.ts'
@@ -9,8 +10,6 @@ import type { KindRegistry } from './kind-registry.ts'
 
 const GROUP = 'apiextensions.k8s.io'
 const CRDS: ResourceId = { group: GROUP, version: 'v1', resource: 'customresourcedefinitions' }
-/** Holds a deleted CustomResourceDefinition back until its objects are gone. */
-export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
 
 /**
  * Serves what CustomResourceDefinitions define: registers their kinds as soon as they are established, writes their

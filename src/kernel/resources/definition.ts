@@ -55,6 +55,8 @@ export type Strategy = {
    * labels, annotations, ownerReferences, finalizers) on writes to /status.
    */
   prepareForUpdate?: (object: KubeObject, old: KubeObject, context: StrategyContext) => void
+  /** What a delete leaves on the object before it is decided whether something holds it back. */
+  prepareForDelete?: (object: KubeObject, context: StrategyContext) => void
   validate?: (object: KubeObject) => FieldError[]
   validateUpdate?: (object: KubeObject, old: KubeObject, context: StrategyContext) => FieldError[]
   /** Warning header texts on create (old undefined) and update. */

@@ -159,7 +159,9 @@ class Exchange {
     )
     this.#caller = caller
     const keepBodies = level === 'Request' || level === 'RequestResponse'
-    this.#res.once('close', () => caller.abort(new ApiError('Timeout', 'the client went away')))
+    this.#res.once('close', () => {
+      if (!this.#res.writableFinished) caller.abort(new ApiError('Timeout', 'the client went away'))
+    })
     await handleResource({
       core: this.#o.core,
       virtual: this.#o.virtual,

@@ -171,10 +171,12 @@ function markForDeletion(
   parameters: DeleteParameters,
 ): KubeObject | undefined {
   const meta = object.metadata
+  const strategy = kind.definition.strategy
+  if (meta.deletionTimestamp === undefined)
+    strategy?.prepareForDelete?.(object, { now: core.clock.now(), subresource: '', user: '' })
   const finalizers = finalizersFor(meta.finalizers ?? [], parameters.propagationPolicy)
   if (finalizers.length > 0) meta.finalizers = finalizers
   else delete meta.finalizers
-  const strategy = kind.definition.strategy
   const byDefault = strategy?.gracePeriodSeconds?.(object) ?? 0
   const grace =
     strategy?.gracePeriodSeconds === undefined || byDefault === 0 ? 0 : (parameters.gracePeriodSeconds ?? byDefault)

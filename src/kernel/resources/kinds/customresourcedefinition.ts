@@ -6,6 +6,9 @@ import {
 } from '../custom/crd-validation.ts'
 import type { ResourceDefinition } from '../definition.ts'
 
+/** Holds a deleted CustomResourceDefinition back until its objects are gone. */
+export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io'
+
 export const customResourceDefinitionKind: ResourceDefinition = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
@@ -37,6 +40,11 @@ export const customResourceDefinitionKind: ResourceDefinition = {
       const stored: string[] = old.status?.storedVersions ?? []
       object.status = { ...old.status }
       if (storage?.name && !stored.includes(storage.name)) object.status.storedVersions = [...stored, storage.name]
+    },
+    // Its objects go first: the server removes the finalizer when there are none left.
+    prepareForDelete({ metadata }) {
+      if (!metadata.finalizers?.includes(CLEANUP_FINALIZER))
+        metadata.finalizers = [...(metadata.finalizers ?? []), CLEANUP_FINALIZER]
     },
     validate: validateCustomResourceDefinition,
     validateUpdate: validateCustomResourceDefinitionUpdate,
