@@ -96,20 +96,33 @@ function run(config: ExecConfig, context: ExecContext, interactive: boolean): Pr
     const child = spawn(command, config.args ?? [], {
       env,
       stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit'],
-      timeout: TIMEOUT_MS,
-      killSignal: 'SIGKILL',
     })
     const chunks: Buffer[] = []
     let size = 0
+    let late = false
+    // What the plugin itself has started is ended by the closed pipe.
+    const end = (): void => {
+      child.kill('SIGKILL')
+      child.stdout?.destroy()
+    }
+    const timer = setTimeout(() => {
+      late = true
+      end()
+    }, TIMEOUT_MS)
     child.stdout!.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > MAX_OUTPUT) child.kill('SIGKILL')
+      if (size > MAX_OUTPUT) end()
       else chunks.push(chunk)
     })
-    child.on('error', (error: NodeJS.ErrnoException) => fail(error.code === 'ENOENT' ? 'not found' : error.message))
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer)
+      fail(error.code === 'ENOENT' ? 'not found' : error.message)
+    })
     child.on('close', (code, signal) => {
+      clearTimeout(timer)
       if (size > MAX_OUTPUT) fail(`its output is over ${MAX_OUTPUT} bytes`)
-      else if (signal !== null) fail(`it was ended by ${signal} (time limit ${TIMEOUT_MS / 1000} s)`)
+      else if (late) fail(`it took longer than ${TIMEOUT_MS / 1000} s`)
+      else if (signal !== null) fail(`it was ended by ${signal}`)
       else if (code !== 0) fail(`it exited with ${code}`)
       else done(Buffer.concat(chunks).toString('utf8'))
     })

@@ -185,7 +185,7 @@ const CRUD: Case[] = [
         apiVersion: 'v1',
         kind: 'Service',
         metadata: { name: 's', namespace: ns },
-        spec: { clusterIP: 'None', ports: [{ port: 80 }] },
+        spec: { type: 'LoadBalancer', ports: [{ port: 80 }] },
       })
       const status = { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } }
       const changed = await client.update(
@@ -230,19 +230,24 @@ const CRUD: Case[] = [
     },
   ],
   [
-    'raw reads discovery, text, and errors',
+    'raw reads discovery and errors; a review is answered',
     async ({ client }) => {
       const groups = (await client.raw('GET', '/apis')) as { kind: string }
       assert.equal(groups.kind, 'APIGroupList')
       const resources = (await client.raw('GET', '/api/v1')) as { resources: { name: string }[] }
       assert.ok(resources.resources.some((r) => r.name === 'secrets'))
       await rejects(client.raw('GET', '/apis/no.such.group/v1'), 'NotFound', 404)
-      const review = (await client.raw('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', {
+      const reviews: ResourceId = {
+        group: 'authorization.k8s.io',
+        version: 'v1',
+        resource: 'selfsubjectaccessreviews',
+      }
+      const review = await client.create(reviews, {
         apiVersion: 'authorization.k8s.io/v1',
         kind: 'SelfSubjectAccessReview',
         metadata: {},
         spec: { resourceAttributes: { verb: 'get', resource: 'secrets' } },
-      })) as KubeObject
+      })
       assert.equal(review['status'].allowed, true)
     },
   ],
