@@ -1,5 +1,5 @@
 import { apiVersionOf, type Json, type KubeObject } from '../api/object.ts'
-import { badRequest, invalid } from '../api/status.ts'
+import { badRequest, type FieldError, invalid } from '../api/status.ts'
 import { createFieldManager, type FieldManager } from '../merge/field-manager.ts'
 import { compileCustom } from '../resources/custom/index.ts'
 import type { ResourceDefinition } from '../resources/definition.ts'
@@ -19,6 +19,10 @@ export function compileKind(definition: ResourceDefinition): Kind {
   const subresources = new Map((definition.subresources ?? []).map((s) => [s.name, s]))
   const managers = new Map<string, FieldManager>()
   const { strategy } = definition
+  const always = (object: KubeObject): FieldError[] => [
+    ...(definition.stored === false ? [] : validateObjectMeta(object, definition)),
+    ...(strategy?.validate?.(object) ?? []),
+  ]
 
   return {
     definition,
@@ -36,14 +40,12 @@ export function compileKind(definition: ResourceDefinition): Kind {
       codec.applyDefaults(object)
       strategy?.defaults?.(object)
     },
-    validate: (object) => [
-      ...(definition.stored === false ? [] : validateObjectMeta(object, definition)),
-      ...codec.validate(object),
-      ...(strategy?.validate?.(object) ?? []),
-    ],
+    validate: (object) => [...always(object), ...codec.validate(object)],
     validateUpdate: (object, old, context) => [
+      ...always(object),
       ...validateObjectMetaUpdate(object, old),
-      ...codec.validateUpdate(object, old),
+      // A custom schema forgives what was wrong before and has not changed (KEP-4008).
+      ...(definition.custom ? codec.validateUpdate(object, old) : codec.validate(object)),
       ...(strategy?.validateUpdate?.(object, old, context) ?? []),
     ],
     fieldManager: (subresource) => {

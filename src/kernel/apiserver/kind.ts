@@ -1,7 +1,7 @@
 import type { Json, KubeObject } from '../api/object.ts'
 import type { FieldError } from '../api/status.ts'
 import type { FieldManager } from '../merge/field-manager.ts'
-import type { ResourceDefinition, SubresourceDefinition } from '../resources/definition.ts'
+import type { ResourceDefinition, StrategyContext, SubresourceDefinition } from '../resources/definition.ts'
 import type { Schema, Schemas } from '../resources/schema.ts'
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
@@ -24,12 +24,13 @@ export type Kind = {
   decode: (body: Json, fieldValidation: FieldValidation) => { object: KubeObject; unknown: string[] }
   /** Schema defaults, then the strategy's. In place. */
   applyDefaults: (object: KubeObject) => void
-  /** Everything that does not depend on the old object: metadata, schema, strategy. */
+  /** A new object: metadata, schema, strategy. */
   validate: (object: KubeObject) => FieldError[]
+  /** A changed object: everything that `validate` checks, and what may not change. */
   validateUpdate: (
     object: KubeObject,
     old: KubeObject,
-    context: { now: number; subresource: string; user: string },
+    context: StrategyContext,
   ) => FieldError[]
   fieldManager: (subresource: string) => FieldManager
   subresource: (name: string) => SubresourceDefinition | undefined

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { badRequest } from '../api/status.ts'
 import type { Attributes } from '../authz/types.ts'
+import { splitServiceAccountName } from './service-account-name.ts'
 import type { UserInfo } from './types.ts'
 
 /** What the Impersonate-* headers ask for (Kubernetes: user impersonation). */
@@ -14,47 +15,74 @@ export type Impersonation = {
 }
 
 const EXTRA = 'impersonate-extra-'
-const SERVICE_ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/
 const ANONYMOUS_NAME = 'system:anonymous'
+const AUTHENTICATED = 'system:authenticated'
+const UNAUTHENTICATED = 'system:unauthenticated'
 
-/** Undefined when the request impersonates nobody. Throws BadRequest for groups, uid or extra without a user. */
+/** A bound on the authorization checks that one request can ask for. */
+const MAX_CHECKS = 500
+
+/**
+ * Undefined when the request impersonates nobody. Throws BadRequest for groups, uid or extra without a user, and for
+ * more of them than anybody needs.
+ */
 export function parseImpersonation(headers: IncomingHttpHeaders): Impersonation | undefined {
+  let extra: Record<string, string[]> | undefined
+  for (const header in headers)
+    if (header.startsWith(EXTRA)) {
+      extra ??= {}
+      const key = extraKey(header.slice(EXTRA.length))
+      // defineProperty: a key may be `__proto__`.
+      Object.defineProperty(extra, key, {
+        value: many(headers[header]),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      })
+    }
   const name = one(headers['impersonate-user'])
   const uid = one(headers['impersonate-uid'])
-  const groups = many(headers['impersonate-group'])
-  const extra: Record<string, string[]> = {}
-  for (const header of Object.keys(headers)) {
-    if (!header.startsWith(EXTRA)) continue
-    const key = decodeKey(header.slice(EXTRA.length))
-    Object.defineProperty(extra, key, {
-      value: many(headers[header]),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    })
+  const groupHeader = headers['impersonate-group']
+  if (name === undefined) {
+    if (groupHeader === undefined && uid === undefined && extra === undefined) return undefined
+    throw badRequest('requested impersonation of groups, uid or extra without impersonating a user')
   }
-  if (name === undefined || name === '') {
-    if (groups.length > 0 || uid !== undefined || Object.keys(extra).length > 0)
-      throw badRequest('requested impersonation of groups, uid or extra without impersonating a user')
-    return undefined
-  }
-  return { name, uid, groups, extra, user: impersonatedUser(name, uid, groups, extra) }
+  const groups = many(groupHeader)
+  const values = Object.values(extra ?? {}).reduce((count, list) => count + list.length, 0)
+  if (groups.length + values > MAX_CHECKS)
+    throw badRequest(`impersonation of more than ${MAX_CHECKS} groups and extra values at once`)
+  return { name, uid, groups, extra: extra ?? {}, user: impersonatedUser(name, uid, groups, extra) }
 }
 
-const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
+function one(value: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(value) ? value[0] : value
+  return text === undefined || text === '' ? undefined : utf8(text)
+}
 
-/** Node joins repeated headers of one name with ', '. */
+/**
+ * Node joins repeated headers of one name with ', '. A value that holds ', ' itself comes apart; that can only lead to
+ * more checks, since each part is one.
+ */
 function many(value: string | string[] | undefined): string[] {
   if (value === undefined) return []
-  return (Array.isArray(value) ? value : value.split(', ')).filter((v) => v !== '')
+  return (Array.isArray(value) ? value : value.split(', ')).filter((v) => v !== '').map(utf8)
 }
 
-/** Keys may be percent-encoded, as header names cannot hold every character. */
-function decodeKey(key: string): string {
+/** Node reads headers as Latin-1, Kubernetes' clients write UTF-8. */
+function utf8(text: string): string {
+  if (!/[\x80-\xff]/.test(text)) return text
+  const decoded = Buffer.from(text, 'latin1').toString('utf8')
+  return decoded.includes('\ufffd') ? text : decoded
+}
+
+/** Header names ignore case and cannot hold every character: keys are lower case, then percent-decoded. */
+function extraKey(encoded: string): string {
+  const lower = encoded.toLowerCase()
+  if (lower === '') throw badRequest('the header Impersonate-Extra- names no key')
   try {
-    return decodeURIComponent(key).toLowerCase()
+    return decodeURIComponent(lower)
   } catch {
-    return key
+    return lower // not percent-encoded after all: Kubernetes takes it as it is
   }
 }
 
@@ -62,21 +90,21 @@ function impersonatedUser(
   name: string,
   uid: string | undefined,
   groups: readonly string[],
-  extra: Record<string, string[]>,
+  extra: Record<string, string[]> | undefined,
 ): UserInfo {
   const all = new Set(groups)
-  const account = SERVICE_ACCOUNT.exec(name)
-  if (account !== null && groups.length === 0) {
+  const account = splitServiceAccountName(name)
+  if (account !== undefined && groups.length === 0) {
     all.add('system:serviceaccounts')
-    all.add(`system:serviceaccounts:${account[1]}`)
+    all.add(`system:serviceaccounts:${account.namespace}`)
   }
-  if (name === ANONYMOUS_NAME) all.add('system:unauthenticated')
-  else if (!all.has('system:unauthenticated')) all.add('system:authenticated')
+  if (name === ANONYMOUS_NAME) all.add(UNAUTHENTICATED)
+  else if (!all.has(UNAUTHENTICATED)) all.add(AUTHENTICATED)
   return {
     name,
     groups: [...all],
     ...(uid === undefined ? {} : { uid }),
-    ...(Object.keys(extra).length === 0 ? {} : { extra }),
+    ...(extra === undefined ? {} : { extra }),
   }
 }
 
@@ -93,9 +121,11 @@ export function impersonationChecks(wanted: Impersonation, caller: UserInfo): At
     namespace,
     name,
   })
-  const account = SERVICE_ACCOUNT.exec(wanted.name)
+  const account = splitServiceAccountName(wanted.name)
   const checks = [
-    account === null ? check('', 'users', wanted.name) : check('', 'serviceaccounts', account[2]!, account[1]!),
+    account === undefined
+      ? check('', 'users', wanted.name)
+      : check('', 'serviceaccounts', account.name, account.namespace),
   ]
   for (const group of wanted.groups) checks.push(check('', 'groups', group))
   for (const [key, values] of Object.entries(wanted.extra))

@@ -1,9 +1,10 @@
 import { createHash, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
 import type { KubeObject } from '../api/object.ts'
 import type { Clock } from '../feature.ts'
+import { serviceAccountGroups, serviceAccountUser } from './service-account-name.ts'
 import type { AuthnVerdict, TokenAuthenticator, UserInfo } from './types.ts'
 
-/** Finds an object as it is now; undefined when it is not there. */
+/** Finds an object as it is now, from memory; undefined when it is not there. */
 export type ObjectLookup = (
   resource: 'serviceaccounts' | 'pods' | 'secrets' | 'nodes',
   namespace: string,
@@ -13,20 +14,28 @@ export type ObjectLookup = (
 export type ServiceAccountOptions = {
   /** URL of the issuer: `iss`, and where the discovery document says it stands. */
   issuer: string
-  /** The API server's own audiences; tokens that name none are for these. */
+  /** The API server's own audiences: what a token is for when nothing else was asked. */
   audiences: readonly string[]
-  /** P-256; the first signs, all verify: rotation puts a new one in front and takes the old one out later. */
+  /**
+   * P-256; the first is a private key and signs, all verify: rotation puts a new one in front and takes the old one out
+   * later. The same array until it changes.
+   */
   keys: () => readonly KeyObject[]
   lookup: ObjectLookup
   clock: Clock
 }
 
-type Bound = { kind: 'Pod' | 'Secret' | 'Node'; name: string; uid: string }
+type Reference = { name: string; uid: string }
 
-export type TokenRequestSpec = {
-  audiences?: readonly string[]
-  expirationSeconds?: number
-  boundObjectRef?: { kind?: string; name?: string; uid?: string }
+/** What a token ends with, beside its account. `node` of a pod is for information. */
+export type BoundObject = Reference & { kind: 'Pod' | 'Secret' | 'Node'; node?: Reference }
+
+export type IssuedToken = {
+  token: string
+  /** Milliseconds since the epoch. */
+  expiration: number
+  /** `jti`, which the audit log shows at issue and at each use. */
+  id: string
 }
 
 type Claims = {
@@ -39,33 +48,41 @@ type Claims = {
   jti: string
   'kubernetes.io': {
     namespace: string
-    serviceaccount: { name: string; uid: string }
-    pod?: { name: string; uid: string }
-    secret?: { name: string; uid: string }
-    node?: { name: string; uid: string }
-    warnafter?: number
+    serviceaccount: Reference
+    pod?: Reference
+    secret?: Reference
+    node?: Reference
   }
 }
 
+type VerifyingKeys = { source: readonly KeyObject[]; byId: ReadonlyMap<string, KeyObject>; signing: string }
+type Verified = { claims: Claims; keyId: string; user: UserInfo }
+
 const base64url = (value: string | Buffer): string => Buffer.from(value as string).toString('base64url')
 
-/** Kubernetes' key id: SHA-256 of the DER-encoded public key. */
+const publicKeyOf = (key: KeyObject): KeyObject => (key.type === 'public' ? key : createPublicKey(key))
+
+/** Kubernetes' key id: base64url of the SHA-256 of the public key's DER. */
 export function keyId(key: KeyObject): string {
-  const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
+  const spki = publicKeyOf(key).export({ type: 'spki', format: 'der' })
   return createHash('sha256').update(spki).digest('base64url')
 }
 
 const VERIFIED_CACHE = 4096
-/** A clock that jumped back must not make tokens of a moment ago invalid. */
-const LEEWAY_SECONDS = 10
+/** go-jose's leeway, for the start of a token's life only: a clock that jumped back a little is no reason to refuse. */
+const LEEWAY_SECONDS = 60
+const JWT = /^[-\w]+\.[-\w]+\.[-\w]+$/
 
-/** Bound service-account tokens (KEP-1205): ES256 JWTs that end with their account, pod, secret or node. */
+/**
+ * Bound service-account tokens (KEP-1205): JWTs signed with ES256 that end with their account, pod, secret or node.
+ * Tokens kept in Secrets (without audience and expiry) are not accepted.
+ */
 export class ServiceAccountTokens implements TokenAuthenticator {
   readonly name = 'service-account'
   readonly #o: ServiceAccountOptions
-  /** Signature checks that came out right, newest last; everything else is looked at again on each use. */
-  readonly #verified = new Map<string, { claims: Claims; key: string }>()
-  #ids: { keys: readonly KeyObject[]; byId: Map<string, KeyObject>; signing: string } | undefined
+  /** Tokens whose signature is good, least recently used first; everything else is looked at again on each use. */
+  readonly #verified = new Map<string, Verified>()
+  #known: VerifyingKeys | undefined
 
   constructor(options: ServiceAccountOptions) {
     this.#o = options
@@ -75,51 +92,47 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     return this.#o.audiences
   }
 
-  #keys(): { byId: Map<string, KeyObject>; signing: string } {
-    const keys = this.#o.keys()
-    if (this.#ids?.keys !== keys) {
-      const byId = new Map(keys.map((key) => [keyId(key), key]))
-      this.#ids = { keys, byId, signing: keyId(keys[0]!) }
+  #keys(): VerifyingKeys {
+    const source = this.#o.keys()
+    if (this.#known?.source !== source) {
+      const byId = new Map(source.map((key) => [keyId(key), publicKeyOf(key)]))
+      this.#known = { source, byId, signing: keyId(source[0]!) }
     }
-    return this.#ids
+    return this.#known
   }
 
   /** Issues a token. The caller has checked the account, the bound object and the lifetime. */
   issue(
     account: KubeObject,
-    spec: Required<Pick<TokenRequestSpec, 'audiences' | 'expirationSeconds'>>,
-    bound: Bound | undefined,
-  ): { token: string; expiration: number } {
+    spec: { audiences: readonly string[]; expirationSeconds: number },
+    bound: BoundObject | undefined,
+  ): IssuedToken {
     const { namespace = '', name = '', uid = '' } = account.metadata
     const now = Math.floor(this.#o.clock.now() / 1000)
-    const expiration = now + spec.expirationSeconds
     const claims: Claims = {
-      iss: this.#o.issuer,
-      sub: `system:serviceaccount:${namespace}:${name}`,
       aud: [...(spec.audiences.length > 0 ? spec.audiences : this.#o.audiences)],
-      exp: expiration,
+      exp: now + spec.expirationSeconds,
       iat: now,
-      nbf: now,
+      iss: this.#o.issuer,
       jti: randomUUID(),
-      'kubernetes.io': {
-        namespace,
-        serviceaccount: { name, uid },
-        ...(bound === undefined ? {} : { [bound.kind.toLowerCase()]: { name: bound.name, uid: bound.uid } }),
-      },
+      'kubernetes.io': { namespace, serviceaccount: { name, uid }, ...boundClaims(bound) },
+      nbf: now,
+      sub: serviceAccountUser(namespace, name),
     }
-    const { byId, signing } = this.#keys()
+    const { source, signing } = this.#keys()
     const head = `${base64url(JSON.stringify({ alg: 'ES256', kid: signing }))}.${base64url(JSON.stringify(claims))}`
-    const signature = sign('sha256', Buffer.from(head), { key: byId.get(signing)!, dsaEncoding: 'ieee-p1363' })
-    return { token: `${head}.${signature.toString('base64url')}`, expiration: expiration * 1000 }
+    const signature = sign('sha256', Buffer.from(head), { key: source[0]!, dsaEncoding: 'ieee-p1363' })
+    return { token: `${head}.${base64url(signature)}`, expiration: claims.exp * 1000, id: claims.jti }
   }
 
   authenticateToken(token: string, audiences: readonly string[]): AuthnVerdict {
     const verified = this.#verify(token)
     if (typeof verified === 'string') return verified === 'foreign' ? { verdict: 'next' } : this.#deny(verified)
-    const reason = this.#refusal(verified, audiences.length > 0 ? audiences : this.#o.audiences)
+    const wanted = audiences.length > 0 ? audiences : this.#o.audiences
+    const { claims, user } = verified
+    const reason = this.#refusal(claims, wanted)
     if (reason !== undefined) return this.#deny(reason)
-    const accepted = (audiences.length > 0 ? audiences : this.#o.audiences).filter((a) => verified.aud.includes(a))
-    return { verdict: 'allow', user: userOf(verified), by: this.name, audiences: accepted }
+    return { verdict: 'allow', user, by: this.name, audiences: wanted.filter((a) => claims.aud.includes(a)) }
   }
 
   #deny(reason: string): AuthnVerdict {
@@ -127,27 +140,34 @@ export class ServiceAccountTokens implements TokenAuthenticator {
   }
 
   /** 'foreign' for what is no token of this issuer, another text for what is wrong with one that claims to be. */
-  #verify(token: string): Claims | string {
+  #verify(token: string): Verified | string {
     const cached = this.#verified.get(token)
-    if (cached !== undefined && this.#keys().byId.has(cached.key)) return cached.claims
-    const parts = token.split('.')
-    if (parts.length !== 3) return 'foreign'
-    const header = parseJson(parts[0]!) as { alg?: unknown; kid?: unknown; crit?: unknown } | undefined
-    const claims = parseJson(parts[1]!) as Partial<Claims> | undefined
-    if (header === undefined || claims === undefined || claims.iss !== this.#o.issuer) return 'foreign'
-    if (header.alg !== 'ES256') return `the token is signed with ${JSON.stringify(header.alg)}, not ES256`
+    if (cached !== undefined) {
+      this.#verified.delete(token)
+      // A key that is gone takes its tokens along.
+      if (!this.#keys().byId.has(cached.keyId)) return 'the token is signed with an unknown key'
+      this.#verified.set(token, cached)
+      return cached
+    }
+    if (!JWT.test(token)) return 'foreign'
+    const [head = '', payload = '', signature = ''] = token.split('.')
+    const claims = parseJson(payload) as Partial<Claims> | undefined
+    if (claims?.iss !== this.#o.issuer) return 'foreign'
+    const header = parseJson(head) as { alg?: unknown; kid?: unknown; crit?: unknown } | undefined
+    // The algorithm is ours to say, never the token's: `none` and HMAC with the public key as secret end here.
+    if (header?.alg !== 'ES256') return `the token is signed with ${JSON.stringify(header?.alg)}, not ES256`
     if (header.crit !== undefined) return 'the token has critical header parameters'
     if (typeof header.kid !== 'string') return 'the token names no key'
     const key = this.#keys().byId.get(header.kid)
     if (key === undefined) return 'the token is signed with an unknown key'
-    const signature = Buffer.from(parts[2]!, 'base64url')
-    const signed = Buffer.from(`${parts[0]}.${parts[1]}`)
-    if (!verify('sha256', signed, { key: createPublicKey(key), dsaEncoding: 'ieee-p1363' }, signature))
+    const signed = Buffer.from(`${head}.${payload}`)
+    if (!verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url')))
       return 'the signature is wrong'
     if (!isClaims(claims)) return 'the claims are incomplete'
+    const verified: Verified = { claims, keyId: header.kid, user: userOf(claims) }
     if (this.#verified.size >= VERIFIED_CACHE) this.#verified.delete(this.#verified.keys().next().value!)
-    this.#verified.set(token, { claims, key: header.kid })
-    return claims
+    this.#verified.set(token, verified)
+    return verified
   }
 
   /** Why a token with a good signature does not count now. */
@@ -158,32 +178,39 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     if (!audiences.some((a) => claims.aud.includes(a)))
       return `the token is for ${JSON.stringify(claims.aud)}, not for ${JSON.stringify(audiences)}`
     const { namespace, serviceaccount, pod, secret, node } = claims['kubernetes.io']
-    const gone = (what: string, object: KubeObject | undefined, uid: string): string | undefined =>
-      object === undefined || object.metadata.uid !== uid
-        ? `${what} of the token is gone`
-        : expiredDeletion(object, now)
-          ? `${what} of the token is being deleted`
-          : undefined
     return (
-      gone(
-        'the service account',
-        this.#o.lookup('serviceaccounts', namespace, serviceaccount.name),
-        serviceaccount.uid,
-      ) ??
-      (pod && gone('the pod', this.#o.lookup('pods', namespace, pod.name), pod.uid)) ??
-      (secret && gone('the secret', this.#o.lookup('secrets', namespace, secret.name), secret.uid)) ??
-      (node && pod === undefined ? gone('the node', this.#o.lookup('nodes', '', node.name), node.uid) : undefined)
+      this.#gone('serviceaccounts', namespace, serviceaccount, now) ??
+      (pod && this.#gone('pods', namespace, pod, now)) ??
+      (secret && this.#gone('secrets', namespace, secret, now)) ??
+      // The node of a pod's token only tells where the pod ran.
+      (node && pod === undefined ? this.#gone('nodes', '', node, now) : undefined)
     )
   }
 
+  #gone(
+    resource: Parameters<ObjectLookup>[0],
+    namespace: string,
+    { name, uid }: Reference,
+    now: number,
+  ): string | undefined {
+    const object = this.#o.lookup(resource, namespace, name)
+    if (object === undefined) return `the token's object in ${resource} is gone`
+    if (object.metadata.uid !== uid) return `the token's object in ${resource} is another one now`
+    const deleted = object.metadata.deletionTimestamp
+    // What is being deleted keeps its tokens through its grace period (part of the timestamp) and the leeway.
+    if (deleted && now > Date.parse(deleted) / 1000 + LEEWAY_SECONDS)
+      return `the token's object in ${resource} is deleted`
+    return undefined
+  }
+
   /** RFC 7517 key set of everything that verifies. */
-  jwks(): object {
+  jwks(): { keys: object[] } {
     return {
       keys: [...this.#keys().byId].map(([kid, key]) => ({
         use: 'sig',
         kid,
         alg: 'ES256',
-        ...createPublicKey(key).export({ format: 'jwk' }),
+        ...key.export({ format: 'jwk' }),
       })),
     }
   }
@@ -200,10 +227,17 @@ export class ServiceAccountTokens implements TokenAuthenticator {
   }
 }
 
-/** An object that is being deleted keeps its tokens for a minute, as Kubernetes has it. */
-function expiredDeletion(object: KubeObject, nowSeconds: number): boolean {
-  const deleted = object.metadata.deletionTimestamp
-  return deleted !== undefined && nowSeconds > Date.parse(deleted) / 1000 + 60
+function boundClaims(bound: BoundObject | undefined): Partial<Claims['kubernetes.io']> {
+  if (bound === undefined) return {}
+  const reference = { name: bound.name, uid: bound.uid }
+  switch (bound.kind) {
+    case 'Pod':
+      return { pod: reference, ...(bound.node === undefined ? {} : { node: bound.node }) }
+    case 'Secret':
+      return { secret: reference }
+    case 'Node':
+      return { node: reference }
+  }
 }
 
 function parseJson(part: string): object | undefined {
@@ -215,37 +249,35 @@ function parseJson(part: string): object | undefined {
   }
 }
 
+const isReference = (value: Reference | undefined): boolean =>
+  typeof value?.name === 'string' && typeof value.uid === 'string' && value.name !== '' && value.uid !== ''
+
 function isClaims(claims: Partial<Claims>): claims is Claims {
   const k = claims['kubernetes.io']
   return (
-    typeof claims.sub === 'string' &&
-    Array.isArray(claims.aud) &&
-    typeof claims.exp === 'number' &&
-    typeof claims.nbf === 'number' &&
     typeof k?.namespace === 'string' &&
-    typeof k.serviceaccount?.name === 'string' &&
-    typeof k.serviceaccount.uid === 'string' &&
-    claims.sub === `system:serviceaccount:${k.namespace}:${k.serviceaccount.name}`
+    isReference(k.serviceaccount) &&
+    [k.pod, k.secret, k.node].every((bound) => bound === undefined || isReference(bound)) &&
+    claims.sub === serviceAccountUser(k.namespace, k.serviceaccount.name) &&
+    Array.isArray(claims.aud) &&
+    claims.aud.length > 0 &&
+    Number.isFinite(claims.exp) &&
+    Number.isFinite(claims.nbf) &&
+    typeof claims.jti === 'string'
   )
 }
 
 function userOf(claims: Claims): UserInfo {
   const { namespace, serviceaccount, pod, node } = claims['kubernetes.io']
+  const key = (name: string): string => `authentication.kubernetes.io/${name}`
   return {
     name: claims.sub,
     uid: serviceaccount.uid,
-    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+    groups: [...serviceAccountGroups(namespace), 'system:authenticated'],
     extra: {
-      'authentication.kubernetes.io/credential-id': [`JTI=${claims.jti}`],
-      ...(pod === undefined
-        ? {}
-        : { 'authentication.kubernetes.io/pod-name': [pod.name], 'authentication.kubernetes.io/pod-uid': [pod.uid] }),
-      ...(node === undefined
-        ? {}
-        : {
-            'authentication.kubernetes.io/node-name': [node.name],
-            'authentication.kubernetes.io/node-uid': [node.uid],
-          }),
+      [key('credential-id')]: [`JTI=${claims.jti}`],
+      ...(pod === undefined ? {} : { [key('pod-name')]: [pod.name], [key('pod-uid')]: [pod.uid] }),
+      ...(node === undefined ? {} : { [key('node-name')]: [node.name], [key('node-uid')]: [node.uid] }),
     },
   }
 }

@@ -71,7 +71,8 @@ function look(socket: TLSSocket): Looked {
 /** Reads user and groups from a certificate whose chain was verified. A text says why it names nobody. */
 export function clientIdentity(certificate: X509Certificate): ClientIdentity | string {
   // Certificates without the extension would pass OpenSSL's check of the purpose; here the purpose must be written down.
-  if (!(certificate.keyUsage ?? []).includes(CLIENT_AUTH)) return 'the client certificate is not for client authentication'
+  if (!(certificate.keyUsage ?? []).includes(CLIENT_AUTH))
+    return 'the client certificate is not for client authentication'
   if (certificate.ca) return 'the client certificate is that of an authority'
   let names: string[]
   let groups: string[]

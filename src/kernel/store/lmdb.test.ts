@@ -182,17 +182,19 @@ describe('lmdb: full disk', () => {
       const recorder = new Recorder(store, everything)
       const text = 'x'.repeat(20_000)
       const written: string[] = []
+      let updates = 0
       const noSpace = { name: 'StoreError', code: 'no-space' }
       const fill = async (): Promise<void> => {
         for (let i = 0; i < 400; i++) {
           const keys = [1, 2, 3].map((j) => `/k/${i}-${j}`)
-          const results = await Promise.allSettled(keys.map((key) => write(store, put(key, text))))
+          const results = await Promise.allSettled([...keys, '/same'].map((key) => write(store, put(key, text))))
           const lost = results.filter((one) => one.status === 'rejected')
           if (lost.length > 0) {
-            assert.equal(lost.length, 3, 'one group, one fate')
+            assert.equal(lost.length, 4, 'one group, one fate')
             throw lost[0]!.reason
           }
           written.push(...keys)
+          updates++
         }
       }
       // LMDB's binding writes the commit's error to stderr as well.
@@ -200,13 +202,17 @@ describe('lmdb: full disk', () => {
       const keysNow = async (): Promise<string[]> =>
         (await store.range({ key: '/k/', prefix: true, keysOnly: true })).kvs.map((kv) => kv.key)
       const revision = await store.revision()
-      assert.equal(revision, written.length + 1)
+      assert.equal(revision, written.length + updates + 1)
+      assert.equal((await store.range({ key: '/same' })).kvs[0]!.version, updates)
       assert.deepEqual(await keysNow(), written.toSorted())
       assert.equal((await store.range({ key: written[0]! })).kvs[0]!.value.length, text.length)
       await assert.rejects(write(store, put('/more', text)), noSpace)
       await assert.rejects(store.health(), noSpace)
       const failed = await store.txn({ compare: [{ key: '/no', version: 1 }], success: [put('/more', text)] })
       assert.deepEqual([failed.succeeded, failed.revision], [false, revision])
+
+      const same = { key: '/same', version: updates }
+      assert.ok((await store.txn({ compare: [same], success: [{ type: 'get', key: '/same' }] })).succeeded)
 
       // Space is made within the store.
       const deleted = await write(store, { type: 'delete', key: '/k/', prefix: true })

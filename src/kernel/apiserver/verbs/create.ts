@@ -96,7 +96,7 @@ export async function create(
   if (mutating) await mutating
   object = request.object!
   const strategy = definition.strategy
-  strategy?.prepareForCreate?.(object, { now, subresource: '', user: caller.user.name })
+  strategy?.prepareForCreate?.(object, { now, subresource: '', user: caller.user.name, userInfo: caller.user })
   if (strategy?.hasGeneration) object.metadata.generation = 1
   const errors = kind.validate(object)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, object.metadata.name ?? '', errors)

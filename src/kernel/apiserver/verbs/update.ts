@@ -116,10 +116,10 @@ async function attemptChange(
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
   object = request.object!
-  const context = { now, subresource: what.subresource, user: caller.user.name }
+  const context = { now, subresource: what.subresource, user: caller.user.name, userInfo: caller.user }
   strategy?.prepareForUpdate?.(object, old, context)
   if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(object, old)
-  const errors = [...kind.validate(object), ...kind.validateUpdate(object, old, context)]
+  const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
   for (const warning of strategy?.warnings?.(object, old) ?? []) caller.warn(warning)
   const validating = core.admission.validate(request)

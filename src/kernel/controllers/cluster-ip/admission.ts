@@ -1,11 +1,6 @@
 import type { AdmissionRequest, AdmissionStep } from '../../admission/types.ts'
 import { ApiError, type FieldError, fieldError, invalid } from '../../api/status.ts'
-import {
-  needsClusterIP,
-  needsHealthCheck,
-  needsNodePort,
-  type ServiceSpec,
-} from '../../resources/kinds/service-types.ts'
+import { needsClusterIP, needsHealthCheck, type ServiceSpec } from '../../resources/kinds/service-types.ts'
 import { settleServiceUpdate, validateServiceChange } from '../../resources/kinds/service-update.ts'
 import { validateService } from '../../resources/kinds/service-validation.ts'
 import type { Family } from './address.ts'
