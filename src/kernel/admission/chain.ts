@@ -17,8 +17,9 @@ export function createAdmissionChain(steps: readonly AdmissionStep[]): Admission
     mutate: (request) => {
       const chosen = mutating.filter((s) => s.handles(request))
       if (chosen.length === 0) return undefined
-      const reinvocable = chosen.filter((s) => s.reinvoke === true)
-      if (reinvocable.length === 0) return runAll(chosen, 'mutate', request, 0)
+      const first = chosen.findIndex((s) => s.reinvoke === true)
+      // Nothing behind it can change the object: what it made is the result.
+      if (first < 0 || first === chosen.length - 1) return runAll(chosen, 'mutate', request, 0)
       return mutateTwice(chosen, request)
     },
     validate: (request) => runAll(validating, 'validate', request, 0),
@@ -39,16 +40,23 @@ function runAll(
   }
 }
 
-/** Built-in steps run again when one behind them changed the object, so that their rules hold for the result. */
+/**
+ * Steps that ask for it run once more when one behind them changed the object, so that their rules hold for the result;
+ * and those behind one that changes it on its second run, too.
+ */
 async function mutateTwice(steps: readonly AdmissionStep[], request: AdmissionRequest): Promise<void> {
-  const changedAfter: boolean[] = []
-  for (const step of steps) {
-    const before = snapshot(request.object)
-    await step.mutate!(request)
-    changedAfter.push(!jsonEqual(before, request.object as Json | undefined))
-  }
-  for (let i = 0; i < steps.length; i++)
-    if (steps[i]!.reinvoke === true && changedAfter.slice(i + 1).includes(true)) await steps[i]!.mutate!(request)
+  const changed: boolean[] = []
+  for (const step of steps) changed.push(await changes(step, request))
+  let again = false
+  for (const [i, step] of steps.entries())
+    if (step.reinvoke === true && (again || changed.slice(i + 1).includes(true)))
+      again = (await changes(step, request)) || again
+}
+
+async function changes(step: AdmissionStep, request: AdmissionRequest): Promise<boolean> {
+  const before = snapshot(request.object)
+  await step.mutate!(request)
+  return !jsonEqual(before, request.object as Json | undefined)
 }
 
 function snapshot(object: KubeObject | undefined): Json | undefined {

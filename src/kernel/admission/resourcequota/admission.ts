@@ -1,25 +1,21 @@
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError } from '../../api/status.ts'
 import type { Client, ResourceId } from '../../client/client.ts'
-import type { ObjectStore } from '../../controller/store.ts'
-import { refuse } from '../refuse.ts'
+import type { Lookup } from '../lookup.ts'
+import { refusal } from '../refusal.ts'
 import type { AdmissionRequest, AdmissionStep } from '../types.ts'
 import { addedUsage, evaluate } from './evaluate.ts'
 import type { Usage } from './usage.ts'
 
 export const RESOURCE_QUOTAS: ResourceId = { group: '', version: 'v1', resource: 'resourcequotas' }
 
-/** Name of the informer's index by namespace. */
-export const BY_NAMESPACE = 'namespace'
-
 /** Someone else (another server, the controller) wrote the same status: so often it is tried again. */
 const ATTEMPTS = 10
-/** Statuses of our own making that the informer may not have seen yet; the oldest go first. */
+/** Statuses of our own making that memory may not have seen yet; the oldest go first. */
 const REMEMBERED = 1000
 
 export type ResourceQuotaOptions = {
-  /** Informer's store of quotas, indexed by namespace under BY_NAMESPACE. */
-  quotas: ObjectStore
+  lookup: Pick<Lookup, 'list'>
   client: Pick<Client, 'get' | 'update'>
 }
 
@@ -31,16 +27,20 @@ type Waiter = { request: AdmissionRequest; added: Usage; settle: (error?: Error)
  * several, get the same room. Requests of a namespace that wait at the same time are settled by one write together.
  */
 export function resourceQuota(options: ResourceQuotaOptions): AdmissionStep {
-  const { quotas, client } = options
+  const { lookup, client } = options
   const waiting = new Map<string, Waiter[]>()
   const latest = new Map<string, KubeObject>()
 
   /** The newest state known of each quota of a namespace. */
   function quotasOf(namespace: string): KubeObject[] {
-    return quotas
-      .byIndex(BY_NAMESPACE, namespace)
+    return [...lookup.list('', 'resourcequotas', namespace)]
       .map((quota) => newer(quota, latest.get(quota.metadata.uid ?? '')))
       .sort((a, b) => (a.metadata.name! < b.metadata.name! ? -1 : 1))
+  }
+
+  function hasQuota(namespace: string): boolean {
+    for (const _ of lookup.list('', 'resourcequotas', namespace)) return true
+    return false
   }
 
   function remember(quota: KubeObject): void {
@@ -118,7 +118,7 @@ export function resourceQuota(options: ResourceQuotaOptions): AdmissionStep {
         (operation === 'UPDATE' && definition.group === '' && definition.plural === 'services')),
     validate: (request) => {
       const { namespace } = request
-      if (quotas.byIndex(BY_NAMESPACE, namespace).length === 0) return
+      if (!hasQuota(namespace)) return
       const added = addedUsage(request.definition, request.object!, request.oldObject)
       if (added.size === 0) return
       return new Promise<void>((resolve, reject) => {
@@ -147,7 +147,7 @@ function planBatch(
     const { request, added } = waiter
     const verdict = evaluate([...running.values()], request.definition, request.object!, added)
     if (!verdict.fits) {
-      waiter.settle(refuse(request, verdict.why))
+      waiter.settle(refusal(request, verdict.why))
       continue
     }
     admitted.push(waiter)
@@ -160,7 +160,7 @@ function planBatch(
   return { admitted, changed: [...changed.values()] }
 }
 
-function newer(informed: KubeObject, own: KubeObject | undefined): KubeObject {
-  if (own === undefined) return informed
-  return Number(own.metadata.resourceVersion) > Number(informed.metadata.resourceVersion) ? own : informed
+function newer(known: KubeObject, own: KubeObject | undefined): KubeObject {
+  if (own === undefined) return known
+  return Number(own.metadata.resourceVersion) > Number(known.metadata.resourceVersion) ? own : known
 }

@@ -9,10 +9,12 @@ import { keyOf, splitKey } from '../../controller/store.ts'
 import { sleep, systemTimers, type Timers } from '../../controller/timers.ts'
 import { WorkQueue } from '../../controller/workqueue.ts'
 import type { ControllerFactory, Log } from '../../feature.ts'
-import { BY_NAMESPACE, RESOURCE_QUOTAS } from './admission.ts'
+import { RESOURCE_QUOTAS } from './admission.ts'
+import { discoveryResolver, type ResourceResolver } from './resolver.ts'
 import { scopesMatch } from './scope.ts'
 import { countedKind, isFinished, usageOf } from './usage.ts'
 
+const BY_NAMESPACE = 'namespace'
 /** Everything is counted anew so often, whatever was seen or missed (kube-controller-manager's default). */
 const RESYNC_MS = 300_000
 /** A quota whose status was written a moment ago has creates on their way that cannot be counted yet. */
@@ -20,8 +22,8 @@ const QUIET_MS = 200
 const QUIET_ATTEMPTS = 10
 
 export type QuotaControllerOptions = {
-  /** Collection of a kind by group and plural name: which version to ask. Undefined: not served (any more). */
-  resolve: (group: string, resource: string) => ResourceId | undefined | Promise<ResourceId | undefined>
+  /** Default: what the server's discovery says. */
+  resolve?: ResourceResolver
   timers?: Timers
   resyncMs?: number
   quietMs?: number
@@ -31,11 +33,12 @@ export type QuotaControllerOptions = {
  * Keeps the status of every ResourceQuota: takes over `spec.hard`, and counts what is there when a quota changes, when
  * something that it counts goes away, and from time to time. Level-triggered: it counts, it never subtracts.
  */
-export function resourceQuotaController(options: QuotaControllerOptions): ControllerFactory {
-  return ({ client, log }) => ({
+export function resourceQuotaController(options: QuotaControllerOptions = {}): ControllerFactory {
+  return ({ client, clock, log }) => ({
     name: 'resourcequota',
     run: async (signal) => {
       const timers = options.timers ?? systemTimers
+      const resolve = options.resolve ?? discoveryResolver(client, clock)
       const queue = new WorkQueue({ timers })
       const informer = createInformer({
         client,
@@ -59,7 +62,11 @@ export function resourceQuotaController(options: QuotaControllerOptions): Contro
       })
       const reconcile = async (key: string): Promise<void> => {
         const { namespace, name } = splitKey(key)
-        await settle(client, options, monitors, timers, signal, namespace, name)
+        await settle(
+          { client, resolve, monitors, timers, quietMs: options.quietMs ?? QUIET_MS, signal },
+          namespace,
+          name,
+        )
       }
       const running = informer.run(signal)
       await Promise.race([informer.synced(), running])
@@ -73,28 +80,30 @@ function lacksStatus(quota: KubeObject): boolean {
   return !isDeepStrictEqual(quota['status']?.hard ?? {}, quota['spec']?.hard ?? {})
 }
 
-async function settle(
-  client: Client,
-  options: QuotaControllerOptions,
-  monitors: Monitors,
-  timers: Timers,
-  signal: AbortSignal,
-  namespace: string,
-  name: string,
-): Promise<void> {
+type Counting = {
+  client: Client
+  resolve: ResourceResolver
+  monitors: Monitors
+  timers: Timers
+  quietMs: number
+  signal: AbortSignal
+}
+
+async function settle(context: Counting, namespace: string, name: string): Promise<void> {
+  const { client, timers, signal } = context
   for (let attempt = 1; !signal.aborted; attempt++) {
     const quota = await client.get(RESOURCE_QUOTAS, namespace, name).catch(ifGone)
     if (quota === undefined) return
-    const status = { hard: quota['spec']?.hard ?? {}, used: await count(client, options, monitors, quota) }
+    const status = { hard: quota['spec']?.hard ?? {}, used: await count(context, quota) }
     if (isDeepStrictEqual(quota['status'] ?? {}, status)) return
     // A count may miss objects whose room is taken but which are not stored yet: wait until nobody has taken room for a
     // moment. Under steady load that moment does not come; then the count stands, as it always does in Kubernetes.
     if (attempt < QUIET_ATTEMPTS && !lacksStatus(quota)) {
-      await sleep(timers, options.quietMs ?? QUIET_MS, signal)
+      await sleep(timers, context.quietMs, signal)
       const again = await client.get(RESOURCE_QUOTAS, namespace, name).catch(ifGone)
       if (again === undefined) return
       if (again.metadata.resourceVersion !== quota.metadata.resourceVersion) continue
-      status.used = await count(client, options, monitors, quota)
+      status.used = await count(context, quota)
       if (isDeepStrictEqual(quota['status'] ?? {}, status)) return
     }
     await client.update(RESOURCE_QUOTAS, { ...quota, status }, { subresource: 'status' })
@@ -103,12 +112,7 @@ async function settle(
 }
 
 /** What is used of everything in `spec.hard` that can be counted. */
-async function count(
-  client: Client,
-  options: QuotaControllerOptions,
-  monitors: Monitors,
-  quota: KubeObject,
-): Promise<Record<string, string>> {
+async function count({ client, resolve, monitors }: Counting, quota: KubeObject): Promise<Record<string, string>> {
   const hard = Object.keys(quota['spec']?.hard ?? {}).sort()
   const used: Record<string, string> = {}
   const kinds = new Map<string, { group: string; resource: string; names: string[] }>()
@@ -121,7 +125,7 @@ async function count(
     else kinds.set(key, { ...kind, names: [name] })
   }
   for (const { group, resource, names } of kinds.values()) {
-    const id = await options.resolve(group, resource)
+    const id = await resolve(group, resource)
     const sums = new Map(names.map((name) => [name, 0]))
     if (id !== undefined) {
       monitors.watch(id)

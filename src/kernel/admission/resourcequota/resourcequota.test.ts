@@ -7,7 +7,7 @@ import { createInformer } from '../../controller/informer.ts'
 import type { ResourceDefinition } from '../../resources/definition.ts'
 import { MemoryClient } from '../memory-client.fixture.ts'
 import type { AdmissionRequest, AdmissionStep } from '../types.ts'
-import { BY_NAMESPACE, RESOURCE_QUOTAS, resourceQuota } from './admission.ts'
+import { RESOURCE_QUOTAS, resourceQuota } from './admission.ts'
 import { resourceQuotaController } from './controller.ts'
 import { addedUsage, evaluate } from './evaluate.ts'
 
@@ -147,16 +147,12 @@ test('an update adds only what is more', () => {
   assert.deepEqual([...addedUsage(SERVICES, service(1), service(3))], [])
 })
 
+/** A server whose memory follows the client's watch. */
 async function start(client: MemoryClient, signal: AbortSignal): Promise<AdmissionStep> {
-  const informer = createInformer({
-    client,
-    resource: RESOURCE_QUOTAS,
-    indexers: { [BY_NAMESPACE]: (q) => [q.metadata.namespace ?? ''] },
-    log,
-  })
+  const informer = createInformer({ client, resource: RESOURCE_QUOTAS, log })
   void informer.run(signal)
   await informer.synced()
-  return resourceQuota({ quotas: informer.store, client })
+  return resourceQuota({ lookup: { list: () => informer.store.list() }, client })
 }
 
 function creating(definition: ResourceDefinition, name: string, dryRun = false): AdmissionRequest {
