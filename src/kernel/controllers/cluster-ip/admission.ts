@@ -32,7 +32,7 @@ async function allocate(allocations: ServiceAllocations, request: AdmissionReque
   const old = request.oldObject?.['spec'] as ServiceSpec | undefined
   if (old !== undefined) settleServiceUpdate(spec, old)
   // What is not valid gets nothing; the validation that follows says why.
-  if (validateService(service).length > 0) return
+  if (validateService(service).some((error) => !willBeFilled(error))) return
   if (request.oldObject !== undefined && service.metadata.deletionTimestamp !== undefined) return
   const errors = settleFamilies(spec, old, allocations.families)
   if (errors.length > 0) throw invalid('', 'Service', service.metadata.name ?? '', errors)
@@ -48,6 +48,10 @@ async function allocate(allocations: ServiceAllocations, request: AdmissionReque
     throw error
   }
 }
+
+/** The one field that validation demands and that is filled here. */
+const willBeFilled = (error: FieldError): boolean =>
+  error.field === 'spec.healthCheckNodePort' && error.type === 'FieldValueRequired'
 
 async function allocateAddresses(
   allocations: ServiceAllocations,
