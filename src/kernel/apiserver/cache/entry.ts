@@ -89,7 +89,8 @@ export function withResourceVersion(stored: Uint8Array, revision: number): Buffe
   const start = at + METADATA.length
   const empty = source[start] === 0x7d // '}'
   const insert = `"resourceVersion":"${revision}"${empty ? '' : ','}`
-  const out = Buffer.allocUnsafe(source.length + insert.length)
+  // Not from Buffer's pool: what is kept for long would hold whole slabs of what is not.
+  const out = Buffer.allocUnsafeSlow(source.length + insert.length)
   source.copy(out, 0, 0, start)
   out.write(insert, start, 'latin1')
   source.copy(out, start + insert.length, start)

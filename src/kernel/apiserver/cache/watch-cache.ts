@@ -16,6 +16,8 @@ export const identityTransformer: ValueTransformer = {
 }
 
 export const REGISTRY = '/registry/'
+const REGISTRY_END = '/registry0'
+const LOAD_PAGE = 500
 
 /** `/registry/<group>/<resource>/`; the core group is written `core`. */
 export function resourcePrefix(group: string, plural: string): string {
@@ -81,20 +83,33 @@ export class WatchCache {
 
   /** Loads everything and follows. Resolves when the cache may serve. */
   async start(): Promise<void> {
-    const { revision, kvs } = await this.#store.range({ key: REGISTRY, prefix: true })
+    // Page by page at one revision, so that starting needs no more memory than serving.
+    let revision: number | undefined
+    let key = REGISTRY
+    for (;;) {
+      const page = await this.#store.range({ key, end: REGISTRY_END, limit: LOAD_PAGE, ...(revision === undefined ? {} : { revision }) })
+      revision ??= this.#begin(page.revision)
+      const loaded = new Map<string, Entry[]>()
+      for (const kv of page.kvs) {
+        const at = splitKey(kv.key)
+        if (at === undefined) continue
+        const plain = this.#transformer.fromStorage(kv.value, kv.key)
+        const entry = this.#entry(at.key, kv, plain instanceof Promise ? await plain : plain)
+        const list = loaded.get(at.prefix)
+        if (list === undefined) loaded.set(at.prefix, [entry])
+        else list.push(entry)
+      }
+      for (const [prefix, entries] of loaded) this.resource(prefix).load(entries)
+      if (!page.more) break
+      key = `${page.kvs.at(-1)!.key}\0`
+    }
+    this.#follow()
+  }
+
+  #begin(revision: number): number {
     this.#floor = revision
     this.#revision = revision
-    const loaded = new Map<string, Entry[]>()
-    for (const kv of kvs) {
-      const at = splitKey(kv.key)
-      if (at === undefined) continue
-      const entry = this.#entry(at.key, kv, await this.#transformer.fromStorage(kv.value, kv.key))
-      const list = loaded.get(at.prefix)
-      if (list === undefined) loaded.set(at.prefix, [entry])
-      else list.push(entry)
-    }
-    for (const [prefix, entries] of loaded) this.resource(prefix).load(entries)
-    this.#follow()
+    return revision
   }
 
   #follow(): void {
