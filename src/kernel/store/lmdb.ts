@@ -44,7 +44,7 @@ export type LmdbStoreOptions = {
   maxBytes?: number
   /** Writes waiting for the disk, beyond which more fail with 'unavailable'; default 64 MiB. */
   maxPendingBytes?: number
-  /** Default: 100,000 revisions and 10 minutes; false: history is kept until `compact`. */
+  /** Default: 25,000 revisions and 10 minutes; false: history is kept until `compact`. */
   autoCompact?: AutoCompact | false
   log?: Log
 }
@@ -62,7 +62,7 @@ type Pending = {
 
 // One commit's limits: they bound how long writers behind it wait.
 const commitBytes = 8 << 20
-const commitRemovals = 2000
+const commitRemovals = 500
 // Few pages are copied at a time when there are hardly any.
 const fullDiskRemovals = 8
 
@@ -127,7 +127,7 @@ class LmdbStore implements Store {
     this.#maxRequestBytes = options.maxRequestBytes ?? 1.5 * 2 ** 20
     this.#maxBytes = options.maxBytes ?? 8 * 2 ** 30
     this.#maxPendingBytes = options.maxPendingBytes ?? 64 * 2 ** 20
-    const auto = options.autoCompact ?? { keepRevisions: 100_000, keepMilliseconds: 600_000 }
+    const auto = options.autoCompact ?? { keepRevisions: 25_000, keepMilliseconds: 600_000 }
     this.#autoCompact = auto === false ? undefined : auto
     this.#load()
     const store = this

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { BackupReader } from './backup.ts'
+import { restoreBackupInto } from './backup-into.ts'
 import { type Plain, plain } from './model.ts'
 import {
   CompactedError,
@@ -526,6 +527,27 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>, op
           }
         }))
     })
+
+    it('takes a backup back, key by key, when it is empty', () =>
+      withStore((store) =>
+        withStore(async (target) => {
+          const directory = await mkdtemp(join(tmpdir(), 'rampart-backup-'))
+          try {
+            const file = join(directory, 'backup')
+            for (let i = 0; i < 250; i++) await write(store, put(`/k/${i % 230}`, `v${i}`))
+            await write(store, put('/large', 'x'.repeat(900_000)), put('/empty', ''))
+            await store.backup(file)
+            const { count } = await restoreBackupInto(target, file)
+            const contents = async (of: Store): Promise<string[]> =>
+              (await of.range({ key: '', prefix: true })).kvs.map((kv) => `${kv.key}=${Buffer.from(kv.value)}`)
+            assert.equal(count, 232)
+            assert.deepEqual(await contents(target), await contents(store))
+            await assert.rejects(restoreBackupInto(target, file), { name: 'StoreError', message: /holds 232 keys/ })
+          } finally {
+            await rm(directory, { recursive: true })
+          }
+        }),
+      ))
 
     it('is healthy, and refuses everything once closed', () =>
       withStore(async (store) => {
