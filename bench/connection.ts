@@ -64,7 +64,10 @@ export class Connection {
       const head = all.toString('latin1', 0, end)
       this.#status = Number(head.slice(9, 12))
       const length = /content-length: (\d+)/i.exec(head)
-      if (length === null) return this.#fail(new Error(`no Content-Length in ${head}`))
+      if (length === null) {
+        this.#fail(new Error(`no Content-Length in ${head}`))
+        return
+      }
       this.#bodyStart = end + 4
       this.#wanted = this.#bodyStart + Number(length[1])
     }

@@ -19,7 +19,8 @@ const cli = (...args: string[]): void => void execFileSync(rampart, [...args, '-
 const memory = (): string => {
   const { pid } = JSON.parse(readFileSync(join(data, 'control-plane.json'), 'utf8')) as { pid: number }
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const megabytes = (field: string): number => Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
+  const megabytes = (field: string): number =>
+    Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024)
   return `${megabytes('VmRSS')} MB resident, ${megabytes('RssAnon')} MB of it private`
 }
 const timed = (...args: string[]): number => {
@@ -32,7 +33,14 @@ try {
   console.log(`up, first time        ${timed('up', '--port', '0')} ms (the launcher's own start included)`)
   const config = await loadKubeconfig(join(data, 'kubeconfig'))
   const credentials = await config.credentialProvider!(false)
-  const tls = { host: '127.0.0.1', port: Number(config.server.port), servername: 'localhost', ca: config.ca!, cert: credentials.cert!, key: credentials.key! }
+  const tls = {
+    host: '127.0.0.1',
+    port: Number(config.server.port),
+    servername: 'localhost',
+    ca: config.ca!,
+    cert: credentials.cert!,
+    key: credentials.key!,
+  }
   const connections = await Promise.all(Array.from({ length: 32 }, () => Connection.open(tls)))
   const value = Buffer.alloc(1200, 'x').toString('base64')
   const n = Number(values.objects)

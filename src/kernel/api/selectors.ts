@@ -18,12 +18,12 @@ export type Selector = readonly Requirement[]
 
 type Labels = Readonly<Record<string, string>> | undefined
 
-function valueOf(labels: Labels, key: string): string | undefined {
+function labelOf(labels: Labels, key: string): string | undefined {
   return labels !== undefined && Object.hasOwn(labels, key) ? labels[key] : undefined
 }
 
 function meets(labels: Labels, r: Requirement): boolean {
-  const value = valueOf(labels, r.key)
+  const value = labelOf(labels, r.key)
   switch (r.operator) {
     case 'in':
       return value !== undefined && r.values.has(value)

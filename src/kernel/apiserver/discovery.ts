@@ -14,12 +14,8 @@ function verbsOf(definition: ResourceDefinition): string[] {
 /** Stable over restarts: kubectl only compares it. */
 function storageVersionHash(definition: ResourceDefinition): string {
   const { group, kind } = definition
-  return (
-    createHash('sha256')
-      .update(`${group}/${definition.storageVersion ?? definition.version}/${kind}`)
-      .digest('base64')
-      .slice(0, 11) + '='
-  )
+  const hash = createHash('sha256').update(`${group}/${definition.storageVersion ?? definition.version}/${kind}`)
+  return `${hash.digest('base64').slice(0, 11)}=`
 }
 
 /** metav1.APIResourceList of one group version. */

@@ -27,11 +27,7 @@ export type Kind = {
   /** A new object: metadata, schema, strategy. */
   validate: (object: KubeObject) => FieldError[]
   /** A changed object: everything that `validate` checks, and what may not change. */
-  validateUpdate: (
-    object: KubeObject,
-    old: KubeObject,
-    context: StrategyContext,
-  ) => FieldError[]
+  validateUpdate: (object: KubeObject, old: KubeObject, context: StrategyContext) => FieldError[]
   fieldManager: (subresource: string) => FieldManager
   subresource: (name: string) => SubresourceDefinition | undefined
 }

@@ -57,7 +57,6 @@ export function parseRequest(method: string, url: string): RequestInfo {
   } else return nonResource
 
   let namespace = ''
-  let resource: string
   let parts = segments.slice(at)
   let isWatchPath = false
   if (parts[0] === 'watch' && parts.length > 1) {
@@ -68,7 +67,7 @@ export function parseRequest(method: string, url: string): RequestInfo {
     namespace = parts[1]!
     parts = parts.slice(2)
   } else if (parts[0] === 'namespaces' && parts.length >= 2) namespace = parts[1]!
-  resource = parts[0]!
+  const resource = parts[0]!
   const name = parts[1] ?? ''
   const subresource = parts[2] ?? ''
 

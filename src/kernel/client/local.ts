@@ -215,11 +215,12 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
   }
   const onAbort = (): void => wake?.()
   signal.addEventListener('abort', onAbort)
-  const timer =
-    options.timeoutSeconds === undefined
-      ? undefined
-      : setTimeout(() => ((expired = true), wake?.()), options.timeoutSeconds * 1000)
   let expired = false
+  const expire = (): void => {
+    expired = true
+    wake?.()
+  }
+  const timer = options.timeoutSeconds === undefined ? undefined : setTimeout(expire, options.timeoutSeconds * 1000)
   try {
     while (!signal.aborted && !expired) {
       const event = queue.shift()

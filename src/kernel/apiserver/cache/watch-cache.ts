@@ -87,7 +87,12 @@ export class WatchCache {
     let revision: number | undefined
     let key = REGISTRY
     for (;;) {
-      const page = await this.#store.range({ key, end: REGISTRY_END, limit: LOAD_PAGE, ...(revision === undefined ? {} : { revision }) })
+      const page = await this.#store.range({
+        key,
+        end: REGISTRY_END,
+        limit: LOAD_PAGE,
+        ...(revision === undefined ? {} : { revision }),
+      })
       revision ??= this.#begin(page.revision)
       const loaded = new Map<string, Entry[]>()
       for (const kv of page.kvs) {
@@ -207,7 +212,11 @@ export class WatchCache {
   waitFor(revision: number): Promise<void> | undefined {
     if (revision <= this.#revision) return undefined
     return new Promise((resolve, reject) => {
-      const waiter = { revision, resolve: () => (clearTimeout(timer), resolve()) }
+      const done = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const waiter = { revision, resolve: done }
       const timer = setTimeout(() => {
         this.#waiters = this.#waiters.filter((w) => w !== waiter)
         reject(tooLargeResourceVersion(revision, this.#revision))

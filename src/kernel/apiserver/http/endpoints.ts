@@ -126,17 +126,12 @@ export class Endpoints {
       res.setHeader('Vary', 'Accept')
       if (version !== undefined) {
         const contentType = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`
-        return this.#send(
-          `${path}#${version}`,
-          () => aggregated(kinds, version, path === '/api'),
-          req,
-          res,
-          contentType,
-        )
+        this.#send(`${path}#${version}`, () => aggregated(kinds, version, path === '/api'), req, res, contentType)
+        return
       }
     }
     const document = this.document(path)
-    return this.#send(path, () => document, req, res)
+    this.#send(path, () => document, req, res)
   }
 
   #send(key: string, make: () => object, req: IncomingMessage, res: ServerResponse, contentType?: string): void {

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Json, KubeObject } from '../../api/object.ts'
-import { apiVersionOf } from '../../api/object.ts'
+import type { GroupVersionKind, Json, KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, invalid, notFound } from '../../api/status.ts'
 import { checkReview } from '../compile-kind.ts'
 import type { ApiCore, WriteParameters } from '../core.ts'
@@ -20,6 +19,7 @@ import { readBody } from './body.ts'
 import type { RequestCaller } from './caller.ts'
 import { decodeBody, mediaType, requireObject } from './decode.ts'
 import { type EncodeContext, encodeList, encodeObject, type IncludeObject } from './encode.ts'
+import { decodeDeleteOptions, decodeForeign } from './foreign-body.ts'
 import { negotiate } from './negotiate.ts'
 import { type ResponseOptions, sendBytes, sendChunks, statusOf } from './respond.ts'
 import { WatchStream } from './watch-stream.ts'
@@ -327,7 +327,7 @@ async function readObject(r: ResourceRequest, kind: Kind, fieldValidation: Field
   if (body['apiVersion'] === undefined || body['apiVersion'] === '') body['apiVersion'] = kind.apiVersion
   if (body['kind'] !== definition.kind || body['apiVersion'] !== kind.apiVersion)
     throw badRequest(
-      `${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: the body is ${String(body['apiVersion'])} ${String(body['kind'])}, expected ${kind.apiVersion} ${definition.kind}`,
+      `${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: the body is ${JSON.stringify(body['apiVersion'])} ${JSON.stringify(body['kind'])}, expected ${kind.apiVersion} ${definition.kind}`,
     )
   const { object, unknown } = kind.decode(body, fieldValidation)
   const complaints = [...duplicates, ...unknown]
@@ -401,11 +401,9 @@ async function readPatch(r: ResourceRequest): Promise<{ value: Json; duplicates:
 async function readDeleteOptions(r: ResourceRequest): Promise<ReturnType<typeof parseDeleteOptions>> {
   const bytes = await readBody(r.req)
   if (bytes.length === 0) return parseDeleteOptions(undefined, r.info.query)
-  const body = requireObject(decodeBody(mediaType(r.req), bytes).value)
-  if (body['kind'] !== undefined && body['kind'] !== '' && body['kind'] !== 'DeleteOptions')
-    throw badRequest(`decoded object cannot be converted to DeleteOptions: it is a ${String(body['kind'])}`)
-  r.onRequestObject?.(body)
-  return parseDeleteOptions(body as unknown as KubeObject, r.info.query)
+  const options = decodeDeleteOptions(decodeBody(mediaType(r.req), bytes).value)
+  r.onRequestObject?.(options as unknown as Json)
+  return parseDeleteOptions(options, r.info.query)
 }
 
 /** Kinds whose DELETE answers with the object that was deleted (Kubernetes' ReturnDeletedObject). */
@@ -484,21 +482,13 @@ async function virtualCreate(r: ResourceRequest, key: string): Promise<void> {
 /** Body of a subresource whose kind is not the parent's, e.g. TokenRequest, Eviction, Binding, Scale. */
 async function readForeign(
   r: ResourceRequest,
-  wanted: { group: string; version: string; kind: string },
+  wanted: GroupVersionKind,
   fieldValidation: FieldValidation,
 ): Promise<KubeObject> {
   const { value, duplicates } = await readValue(r)
-  const body = requireObject(value)
-  const kindName = body['kind'] ?? wanted.kind
-  if (kindName !== wanted.kind) throw badRequest(`the body is a ${String(kindName)}, expected ${wanted.kind}`)
-  body['kind'] = wanted.kind
-  body['apiVersion'] ??= apiVersionOf(wanted.group, wanted.version)
-  if (fieldValidation === 'Strict' && duplicates.length > 0)
-    throw badRequest(`strict decoding error: ${duplicates.join(', ')}`)
-  if (body['metadata'] === undefined || body['metadata'] === null) body['metadata'] = {}
-  if (typeof body['metadata'] !== 'object' || Array.isArray(body['metadata']))
-    throw badRequest('metadata must be an object')
-  return body as unknown as KubeObject
+  const { object, complaints } = decodeForeign(value, duplicates, wanted, fieldValidation)
+  if (fieldValidation === 'Warn') for (const text of complaints) r.caller.warn(text)
+  return object
 }
 
 async function scaleVerb(r: ResourceRequest): Promise<void> {

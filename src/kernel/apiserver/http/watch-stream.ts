@@ -61,7 +61,10 @@ export class WatchStream implements WatchSink {
   send(type: WatchType, entry: Entry, event: CacheEvent | undefined): void {
     if (this.closed) return
     const isTable = this.#encode.accepted.form === 'table'
-    if (event === undefined || isTable) return this.#push(frame(type, this.#body(entry)))
+    if (event === undefined || isTable) {
+      this.#push(frame(type, this.#body(entry)))
+      return
+    }
     const key = `${type}/${this.#format}`
     let shared = event.frames.get(key)
     if (shared === undefined) event.frames.set(key, (shared = frame(type, this.#body(entry))))
@@ -132,7 +135,10 @@ export class WatchStream implements WatchSink {
   #push(buffer: Buffer): void {
     this.#pending.push(buffer)
     this.#pendingBytes += buffer.length
-    if (this.#pendingBytes + this.#res.writableLength > this.#limit) return this.#overrun()
+    if (this.#pendingBytes + this.#res.writableLength > this.#limit) {
+      this.#overrun()
+      return
+    }
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => {

@@ -24,7 +24,11 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
     const value = query.get(name)
     if (value === null || source[name] !== undefined) continue
     source[name] =
-      name === 'gracePeriodSeconds' ? Number(value) : name === 'orphanDependents' ? value === 'true' : value
+      name === 'gracePeriodSeconds'
+        ? Number(value || Number.NaN)
+        : name === 'orphanDependents'
+          ? value === 'true'
+          : value
   }
   const grace = source['gracePeriodSeconds']
   const policy = source['propagationPolicy']
