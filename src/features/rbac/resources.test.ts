@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { KubeObject } from '../../kernel/api/object.ts'
 import { fieldErrorMessage } from '../../kernel/api/status.ts'
-import { rbacKinds, roleBindingKind } from './resources.ts'
+import { clusterRoleKind, rbacKinds, roleBindingKind } from './resources.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 const make = (kind: string, fields: object): KubeObject => ({
@@ -115,6 +115,18 @@ test('columns of bindings', () => {
       ['Users', 1, 'ann, bob'],
       ['Groups', 1, 'dev'],
       ['ServiceAccounts', 1, 'ci/bot'],
+    ],
+  )
+})
+
+test('columns of roles', () => {
+  const object = make('ClusterRole', {})
+  object.metadata.creationTimestamp = '2026-01-01T00:00:00Z'
+  assert.deepEqual(
+    clusterRoleKind.columns.map((c) => [c.name, c.type, c.cell(object, 0)]),
+    [
+      ['Name', 'string', 'x'],
+      ['Created At', 'date', '2026-01-01T00:00:00Z'],
     ],
   )
 })

@@ -101,6 +101,16 @@ function subjectsOf(object: KubeObject, kind: string): string {
     .join(', ')
 }
 
+const roleColumns = [
+  nameColumn,
+  column(
+    'Created At',
+    'date',
+    'Time at which the server created the object.',
+    (o) => o.metadata.creationTimestamp ?? null,
+  ),
+]
+
 const bindingColumns = [
   nameColumn,
   column('Role', 'string', 'The role that the binding grants, as kind/name.', (o) =>
@@ -138,13 +148,13 @@ const bindingStrategy = (namespaced: boolean): Strategy => ({
   validateUpdate: validateRoleRefUnchanged,
 })
 
-export const roleKind: ResourceDefinition = kind('Role', true, { validate: (o) => validateRules(o, true) }, [])
+export const roleKind: ResourceDefinition = kind('Role', true, { validate: (o) => validateRules(o, true) }, roleColumns)
 
 export const clusterRoleKind: ResourceDefinition = kind(
   'ClusterRole',
   false,
   { validate: (o) => [...validateRules(o, false), ...validateAggregation(o)] },
-  [],
+  roleColumns,
 )
 
 export const roleBindingKind: ResourceDefinition = kind('RoleBinding', true, bindingStrategy(true), bindingColumns)
