@@ -29,7 +29,7 @@ export function createAuthorizerChain(authorizers: readonly Authorizer[]): Autho
       if (decision.verdict !== 'next') return decision
       if (decision.reason) reasons.push(decision.reason)
     }
-    return { verdict: 'next', reason: reasons.join('; ') }
+    return { verdict: 'next', reason: reasons.join('\n') }
   }
 
   return { authorizers, authorize: (attributes) => from(0, attributes, []) }
