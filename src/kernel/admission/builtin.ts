@@ -8,8 +8,11 @@ import {
   certificateSigning,
   certificateSubjectRestriction,
 } from './certificates.ts'
+import { defaultTolerationSeconds } from './default-tolerations.ts'
+import { limitRanger } from './limitranger/admission.ts'
 import type { Lookup } from './lookup.ts'
 import { namespaceLifecycle } from './namespace-lifecycle.ts'
+import { podPriority } from './priority.ts'
 import { resourceQuota } from './resourcequota/admission.ts'
 import { serviceAccount } from './service-account.ts'
 import type { AdmissionStep } from './types.ts'
@@ -66,7 +69,10 @@ export function builtinAdmission(
   }
   return [
     namespaceLifecycle(options),
+    limitRanger(lookup),
     serviceAccount(options),
+    podPriority(lookup),
+    defaultTolerationSeconds(),
     certificateApproval(authorize),
     certificateSigning(authorize),
     certificateSubjectRestriction(),

@@ -1,9 +1,7 @@
-import type { Json, KubeObject } from '../api/object.ts'
-import { jsonEqual } from '../merge/json-value.ts'
 import type { AdmissionRequest, AdmissionStep } from './types.ts'
 
 export type AdmissionChain = {
-  /** All `mutate`, in order; then once more those that asked to be reinvoked, if a later one changed the object. */
+  /** All `mutate`, in order; then once more those marked `reinvoke`, if one of the chain replaced the object. */
   mutate: (request: AdmissionRequest) => void | Promise<void>
   /** All `validate`, in order. */
   validate: (request: AdmissionRequest) => void | Promise<void>
@@ -15,15 +13,51 @@ export function createAdmissionChain(steps: readonly AdmissionStep[]): Admission
   const validating = steps.filter((s) => s.validate !== undefined)
   return {
     mutate: (request) => {
-      const chosen = mutating.filter((s) => s.handles(request))
-      if (chosen.length === 0) return undefined
-      const first = chosen.findIndex((s) => s.reinvoke === true)
-      // Nothing behind it can change the object: what it made is the result.
-      if (first < 0 || first === chosen.length - 1) return runAll(chosen, 'mutate', request, 0)
-      return mutateTwice(chosen, request)
+      const pass = { reinvocable: false, again: false }
+      const pending = firstPass(mutating, request, 0, pass)
+      if (pending !== undefined) return pending.then(() => secondPass(mutating, request, pass.again))
+      return secondPass(mutating, request, pass.again)
     },
     validate: (request) => runAll(validating, 'validate', request, 0),
   }
+}
+
+type Pass = { /** A step that may run again has run. */ reinvocable: boolean; again: boolean }
+
+/** Webhooks replace the object when they change it, so that no copies are needed to see it. */
+function firstPass(
+  steps: readonly AdmissionStep[],
+  request: AdmissionRequest,
+  start: number,
+  pass: Pass,
+): void | Promise<void> {
+  for (let i = start; i < steps.length; i++) {
+    const step = steps[i]!
+    if (!step.handles(request)) continue
+    const before = request.object
+    const settle = (): void => {
+      // The webhooks themselves count: they look for themselves who of them wants to be asked again.
+      if (step.reinvoke === true) pass.reinvocable = true
+      if (request.object !== before && pass.reinvocable) pass.again = true
+    }
+    const pending = step.mutate!(request)
+    if (pending instanceof Promise)
+      return pending.then(() => {
+        settle()
+        return firstPass(steps, request, i + 1, pass)
+      })
+    settle()
+  }
+}
+
+function secondPass(steps: readonly AdmissionStep[], request: AdmissionRequest, again: boolean): void | Promise<void> {
+  if (!again) return
+  return runAll(
+    steps.filter((step) => step.reinvoke === true),
+    'mutate',
+    request,
+    0,
+  )
 }
 
 function runAll(
@@ -38,27 +72,4 @@ function runAll(
     const pending = step[phase]!(request)
     if (pending instanceof Promise) return pending.then(() => runAll(steps, phase, request, i + 1))
   }
-}
-
-/**
- * Steps that ask for it run once more when one behind them changed the object, so that their rules hold for the result;
- * and those behind one that changes it on its second run, too.
- */
-async function mutateTwice(steps: readonly AdmissionStep[], request: AdmissionRequest): Promise<void> {
-  const changed: boolean[] = []
-  for (const step of steps) changed.push(await changes(step, request))
-  let again = false
-  for (const [i, step] of steps.entries())
-    if (step.reinvoke === true && (again || changed.slice(i + 1).includes(true)))
-      again = (await changes(step, request)) || again
-}
-
-async function changes(step: AdmissionStep, request: AdmissionRequest): Promise<boolean> {
-  const before = snapshot(request.object)
-  await step.mutate!(request)
-  return !jsonEqual(before, request.object as Json | undefined)
-}
-
-function snapshot(object: KubeObject | undefined): Json | undefined {
-  return object === undefined ? undefined : (JSON.parse(JSON.stringify(object)) as Json)
 }

@@ -28,13 +28,13 @@ export type AdmissionRequest = {
 
 /**
  * A step refuses by throwing ApiError (forbidden(...) mostly). Order is that of the list: all `mutate`, then — after
- * validation — all `validate`. `reinvoke` marks mutating steps to run again when a later one changed the object.
- * A step whose `handles` is false costs nothing.
+ * validation — all `validate`. `reinvoke` marks mutating steps to run again when a later one replaced the object: webhooks
+ * do when they change it, other steps change it in place. A step whose `handles` is false costs nothing.
  */
 export type AdmissionStep = {
   name: string
   handles: (request: Pick<AdmissionRequest, 'operation' | 'definition' | 'subresource'>) => boolean
-  /** Run `mutate` again when a later step changed the object. */
+  /** Run `mutate` again when a later step replaced the object; it must be idempotent. */
   reinvoke?: boolean
   mutate?: (request: AdmissionRequest) => void | Promise<void>
   validate?: (request: AdmissionRequest) => void | Promise<void>

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Agent } from 'node:https'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, getCACertificates } from 'node:tls'
 import { postJson } from '../../authz/https-json.ts'
 import type { AdmissionRequest } from '../types.ts'
 import type { CompiledWebhook } from './configuration.ts'
@@ -48,7 +48,7 @@ export function createWebhookCaller(options: CallerOptions): WebhookCaller {
       maxSockets: 100,
       maxFreeSockets: 4,
       minVersion: 'TLSv1.2',
-      ...(ca === undefined ? {} : { ca }),
+      ca: ca ?? systemRoots(),
       ...(identity === undefined ? {} : identity),
     })
     agents.set(key, agent)
@@ -90,6 +90,17 @@ export function createWebhookCaller(options: CallerOptions): WebhookCaller {
       agents.clear()
     },
   }
+}
+
+let roots: string[] | undefined
+
+/** What the machine trusts; where that is nothing (no ca-certificates installed), what comes with Node. */
+function systemRoots(): string[] {
+  if (roots === undefined) {
+    const system = getCACertificates('system')
+    roots = system.length > 0 ? system : getCACertificates('bundled')
+  }
+  return roots
 }
 
 function checkBundle(ca: string): void {

@@ -73,12 +73,11 @@ export function mutatingWebhooks(options: WebhookStepOptions): AdmissionStep {
     reinvoke: true,
     handles: (target) => invocations(options, 'mutating', target).length > 0,
     mutate: async (request) => {
-      let state = progress.get(request)
-      if (state === undefined) {
-        progress.set(request, (state = { round: 0, seen: new Map() }))
-        await firstRound(request, state)
-      }
-      await nextRound(request, state)
+      const state = progress.get(request)
+      if (state !== undefined) return await nextRound(request, state)
+      const first: Progress = { round: 0, seen: new Map() }
+      progress.set(request, first)
+      await firstRound(request, first)
     },
   }
 }
