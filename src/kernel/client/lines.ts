@@ -1,3 +1,10 @@
+export class LineTooLongError extends Error {
+  override readonly name = 'LineTooLongError'
+  constructor(maxBytes: number) {
+    super(`a line of the stream is longer than ${maxBytes} bytes`)
+  }
+}
+
 /**
  * Splits a stream of chunks at newlines. One line at a time is held, at most `maxBytes` of it: a longer one throws.
  * It reads the next chunk only when the reader has taken all lines of the last: back-pressure reaches the socket.
@@ -18,7 +25,7 @@ export async function* lines(chunks: AsyncIterable<Uint8Array>, maxBytes: number
     if (start < chunk.length) {
       parts.push(chunk.subarray(start))
       held += chunk.length - start
-      if (held > maxBytes) throw new Error(`a line of the stream is longer than ${maxBytes} bytes`)
+      if (held > maxBytes) throw new LineTooLongError(maxBytes)
     }
   }
   if (parts.length > 0) yield Buffer.concat(parts).toString('utf8')

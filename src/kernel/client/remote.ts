@@ -11,8 +11,9 @@ import type {
   WatchOptions,
 } from './client.ts'
 import { Connection, type CredentialProvider, type Impersonation } from './connection.ts'
-import { lines } from './lines.ts'
+import { LineTooLongError, lines } from './lines.ts'
 import { collectionPath, listQuery, objectPath, watchQuery, writeQuery } from './resource-path.ts'
+import { UnreachableError } from './unreachable.ts'
 
 export type RemoteClientOptions = {
   /** An https URL; a path in it prefixes every request. */
@@ -160,16 +161,25 @@ async function* watchEvents(
     try {
       for await (const line of lines(response, MAX_WATCH_LINE)) {
         if (signal.aborted) return
-        yield JSON.parse(line) as ClientWatchEvent
+        yield parseEvent(line)
       }
     } finally {
       response.destroy()
     }
   } catch (error) {
     if (signal.aborted || isBrokenStream(error)) return
+    if (error instanceof LineTooLongError) throw new UnreachableError('ServiceUnavailable', error.message, error)
     throw error
   } finally {
     clearTimeout(timer)
+  }
+}
+
+function parseEvent(line: string): ClientWatchEvent {
+  try {
+    return JSON.parse(line) as ClientWatchEvent
+  } catch (error) {
+    throw new UnreachableError('ServiceUnavailable', 'a line of the watch is not JSON', error)
   }
 }
 
