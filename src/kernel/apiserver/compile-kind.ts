@@ -6,6 +6,7 @@ import type { ResourceDefinition } from '../resources/definition.ts'
 import { loadDefinitions } from '../resources/definitions.ts'
 import type { Schema } from '../resources/schema.ts'
 import { compileTyped } from '../resources/typed/index.ts'
+import { withPlainNumbers } from '../resources/typed/plain-numbers.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../resources/validation/meta.ts'
 import { resourcePrefix } from './cache/watch-cache.ts'
 import type { Kind } from './kind.ts'
@@ -21,7 +22,7 @@ export function compileKind(definition: ResourceDefinition): Kind {
   const { strategy } = definition
   const always = (object: KubeObject): FieldError[] => [
     ...(definition.stored === false ? [] : validateObjectMeta(object, definition)),
-    ...(strategy?.validate?.(object) ?? []),
+    ...(strategy?.validate?.(withPlainNumbers(object)) ?? []),
   ]
 
   return {
@@ -46,7 +47,7 @@ export function compileKind(definition: ResourceDefinition): Kind {
       ...validateObjectMetaUpdate(object, old),
       // A custom schema forgives what was wrong before and has not changed (KEP-4008).
       ...(definition.custom ? codec.validateUpdate(object, old) : codec.validate(object)),
-      ...(strategy?.validateUpdate?.(object, old, context) ?? []),
+      ...(strategy?.validateUpdate?.(withPlainNumbers(object), withPlainNumbers(old), context) ?? []),
     ],
     fieldManager: (subresource) => {
       let manager = managers.get(subresource)

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { AdmissionRequest } from '../../admission/types.ts'
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, invalid } from '../../api/status.ts'
+import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
 import { Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
@@ -101,7 +102,7 @@ export async function create(
   const errors = kind.validate(object)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, object.metadata.name ?? '', errors)
   if (definition.createWarning !== undefined) caller.warn(definition.createWarning)
-  for (const warning of strategy?.warnings?.(object, undefined) ?? []) caller.warn(warning)
+  for (const warning of strategy?.warnings?.(withPlainNumbers(object), undefined) ?? []) caller.warn(warning)
   const validating = core.admission.validate(request)
   if (validating) await validating
 

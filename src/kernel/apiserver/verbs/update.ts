@@ -1,6 +1,7 @@
 import type { AdmissionRequest } from '../../admission/types.ts'
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
 import { badRequest, conflict, invalid, notFound } from '../../api/status.ts'
+import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
 import { jsonEqual } from '../../merge/json-value.ts'
 import { cloneObject, type Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
@@ -121,7 +122,7 @@ async function attemptChange(
   if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(object, old)
   const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
-  for (const warning of strategy?.warnings?.(object, old) ?? []) caller.warn(warning)
+  for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? []) caller.warn(warning)
   const validating = core.admission.validate(request)
   if (validating) await validating
 
