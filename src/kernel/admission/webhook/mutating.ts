@@ -94,7 +94,7 @@ async function ask(
     const answer = await callWebhook(options, request, invocation)
     return applyPatch(options, request, invocation, answer)
   } catch (error) {
-    failOpenOrThrow(options, request, webhook, error as Error, `failed-open.mutating.webhook.admission.k8s.io/${key}`)
+    failOpenOrThrow(options, request, webhook, error as Error, `failed-open.mutation.webhook.admission.k8s.io/${key}`)
     return false
   }
 }
@@ -142,8 +142,9 @@ function applyPatch(
   answer: ReviewAnswer,
 ): boolean {
   const before = request.object
-  if (answer.patch === undefined || before === undefined) return false
-  if (Array.isArray(answer.patch) && answer.patch.length === 0) return false
+  if (answer.patch === undefined || (Array.isArray(answer.patch) && answer.patch.length === 0)) return false
+  if (before === undefined)
+    throw fatal(webhook, 'attempted to modify the object, which is not supported for this operation')
   const sent = inVersion(before, as)!
   const patched = attempt(webhook, 'returned a patch that cannot be applied', () =>
     applyJsonPatch(sent as Json, answer.patch),

@@ -277,7 +277,7 @@ for (const [title, answer, message] of LIES)
     const request = creating()
     await run(open.steps, request)
     assert.equal(
-      request.annotations['failed-open.mutating.webhook.admission.k8s.io/round_0_index_0'],
+      request.annotations['failed-open.mutation.webhook.admission.k8s.io/round_0_index_0'],
       'hook.example.com',
     )
     assert.match(open.logged.join(), /failed open/)
@@ -399,6 +399,42 @@ test('a built-in step runs again behind a webhook that changed the object', asyn
   }
   await run([builtin, ...setUp([configuration('Mutating', 'c', hook(server))]).steps], creating())
   assert.deepEqual(seen, ['', 'late'])
+})
+
+test('a webhook that asks for it sees once more what built-in steps did after it', async () => {
+  const seen: string[] = []
+  const watching: Answer = ({ request }) => {
+    seen.push(Object.keys(request.object['data']).join())
+    return { allowed: true }
+  }
+  const first = await webhookServer(watching)
+  const second = await webhookServer(() => patching({ op: 'add', path: '/data/late', value: 'x' }))
+  const builtin: AdmissionStep = {
+    name: 'builtin',
+    reinvoke: true,
+    handles: () => true,
+    mutate: ({ object: o }) => {
+      if (o!['data'].late !== undefined) o!['data'].mark = 'built in'
+    },
+  }
+  const entry = configuration(
+    'Mutating',
+    'c',
+    hook(first, { name: 'first.example.com', reinvocationPolicy: 'IfNeeded' }),
+    hook(second, { name: 'second.example.com' }),
+  )
+  await run([builtin, ...setUp([entry]).steps], creating())
+  assert.deepEqual(seen, ['', 'late,mark'])
+})
+
+test('a deletion cannot be patched', async () => {
+  const server = await webhookServer(() => patching({ op: 'add', path: '/data/a', value: '1' }))
+  const entry = configuration('Mutating', 'c', hook(server, { rules: [rule({ operations: ['DELETE'] })] }))
+  const request = makeRequest({ operation: 'DELETE', definition: CONFIG_MAPS, oldObject: object('ConfigMap', 'x') })
+  assert.match(
+    (await failure(run(setUp([entry]).steps, request))).message,
+    /"hook.example.com" attempted to modify the object, which is not supported for this operation$/,
+  )
 })
 
 test('dry run: only webhooks without side effects', async () => {
