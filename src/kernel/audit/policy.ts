@@ -1,6 +1,4 @@
 import { load } from 'js-yaml'
-import type { UserInfo } from '../authn/types.ts'
-import type { Attributes } from '../authz/types.ts'
 import type { AuditLevel, AuditStage } from './types.ts'
 
 /** audit.k8s.io/v1 PolicyRule. */
@@ -17,8 +15,6 @@ export type AuditRule = {
 }
 
 export type AuditPolicy = { rules: AuditRule[]; omitStages?: AuditStage[]; omitManagedFields?: boolean }
-
-export type AuditLevelDecision = { level: AuditLevel; omitStages: ReadonlySet<AuditStage>; omitManagedFields: boolean }
 
 const LEVELS: readonly AuditLevel[] = ['None', 'Metadata', 'Request', 'RequestResponse']
 const STAGES: readonly AuditStage[] = ['RequestReceived', 'ResponseStarted', 'ResponseComplete', 'Panic']
@@ -97,18 +93,23 @@ function parseRule(value: unknown, at: string): AuditRule {
   return out
 }
 
+/** The core group is the empty text. */
+const GROUP = /^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$/
+
 function parseResources(
   value: unknown,
   at: string,
 ): { group?: string; resources?: string[]; resourceNames?: string[] } {
   const item = record(value, at)
   refuseUnknown(item, new Set(['group', 'resources', 'resourceNames']), at)
-  if (item['group'] !== undefined && typeof item['group'] !== 'string') throw new Error(`${at}.group: must be a text`)
+  const group = item['group']
+  if (group !== undefined && (typeof group !== 'string' || !GROUP.test(group)))
+    throw new Error(`${at}.group: must be the name of an API group, without a version`)
   const resources = item['resources'] === undefined ? undefined : texts(item['resources'], `${at}.resources`)
   const names = item['resourceNames'] === undefined ? undefined : texts(item['resourceNames'], `${at}.resourceNames`)
   if (names?.length && !resources?.length) throw new Error(`${at}.resourceNames: needs resources`)
   return {
-    ...(item['group'] === undefined ? {} : { group: item['group'] as string }),
+    ...(group === undefined ? {} : { group }),
     ...(resources === undefined ? {} : { resources }),
     ...(names === undefined ? {} : { resourceNames: names }),
   }
@@ -141,97 +142,4 @@ function optionalStages(value: Record<string, unknown>, at: string): { omitStage
     if (!STAGES.includes(stage as AuditStage))
       throw new Error(`${at}.omitStages: ${stage} is no stage: ${STAGES.join(', ')}`)
   return { omitStages: stages as AuditStage[] }
-}
-
-/** Bodies of these never reach the log, whatever a policy asks for. */
-const METADATA_ONLY = new Set([
-  '/secrets',
-  '/configmaps',
-  'authentication.k8s.io/tokenreviews',
-  '/serviceaccounts/token',
-])
-
-type Match = (attributes: Attributes, user: UserInfo) => boolean
-
-/** Compiled once: the first rule that matches decides; none: not audited, as in Kubernetes. */
-export function compilePolicy(policy: AuditPolicy): (attributes: Attributes, user: UserInfo) => AuditLevelDecision {
-  const rules = policy.rules.map((rule) => {
-    const decision: AuditLevelDecision = {
-      level: rule.level,
-      omitStages: new Set([...(policy.omitStages ?? []), ...(rule.omitStages ?? [])]),
-      omitManagedFields: rule.omitManagedFields ?? policy.omitManagedFields ?? false,
-    }
-    return { matches: compileRule(rule), decision, capped: cap(decision) }
-  })
-  const none: AuditLevelDecision = { level: 'None', omitStages: new Set(), omitManagedFields: false }
-  return (attributes, user) => {
-    for (const { matches, decision, capped } of rules)
-      if (matches(attributes, user)) return isMetadataOnly(attributes) ? capped : decision
-    return none
-  }
-}
-
-function cap(decision: AuditLevelDecision): AuditLevelDecision {
-  return decision.level === 'Request' || decision.level === 'RequestResponse'
-    ? { ...decision, level: 'Metadata' }
-    : decision
-}
-
-function isMetadataOnly(a: Attributes): boolean {
-  if (!a.resourceRequest) return false
-  const name = `${a.apiGroup}/${a.resource}`
-  return METADATA_ONLY.has(name) || (a.subresource !== '' && METADATA_ONLY.has(`${name}/${a.subresource}`))
-}
-
-function compileRule(rule: AuditRule): Match {
-  const checks: Match[] = []
-  if (rule.users?.length) {
-    const users = new Set(rule.users)
-    checks.push((_a, user) => users.has(user.name))
-  }
-  if (rule.userGroups?.length) {
-    const groups = new Set(rule.userGroups)
-    checks.push((_a, user) => user.groups.some((g) => groups.has(g)))
-  }
-  if (rule.verbs?.length) {
-    const verbs = new Set(rule.verbs)
-    checks.push((a) => verbs.has(a.verb))
-  }
-  if (rule.resources?.length || rule.namespaces?.length) checks.push(resourceMatch(rule))
-  else if (rule.nonResourceURLs?.length) checks.push(urlMatch(rule.nonResourceURLs))
-  return (attributes, user) => checks.every((check) => check(attributes, user))
-}
-
-function resourceMatch(rule: AuditRule): Match {
-  const namespaces = rule.namespaces?.length ? new Set(rule.namespaces) : undefined
-  const resources = rule.resources?.length ? rule.resources.map(oneResource) : undefined
-  return (a) => {
-    if (!a.resourceRequest) return false
-    if (namespaces !== undefined && !namespaces.has(a.namespace)) return false
-    return (
-      resources === undefined || resources.some((matches) => matches(a.apiGroup, a.resource, a.subresource, a.name))
-    )
-  }
-}
-
-function oneResource(item: {
-  group?: string
-  resources?: string[]
-  resourceNames?: string[]
-}): (group: string, resource: string, subresource: string, name: string) => boolean {
-  const names = item.resourceNames?.length ? new Set(item.resourceNames) : undefined
-  const wanted = item.resources?.length ? new Set(item.resources) : undefined
-  return (group, resource, subresource, name) => {
-    if ((item.group ?? '') !== group) return false
-    if (names !== undefined && !names.has(name)) return false
-    if (wanted === undefined || wanted.has('*')) return true
-    if (subresource === '') return wanted.has(resource)
-    return wanted.has(`${resource}/${subresource}`) || wanted.has(`${resource}/*`) || wanted.has(`*/${subresource}`)
-  }
-}
-
-function urlMatch(urls: readonly string[]): Match {
-  return (a) =>
-    !a.resourceRequest &&
-    urls.some((url) => url === '*' || url === a.path || (url.endsWith('*') && a.path.startsWith(url.slice(0, -1))))
 }
