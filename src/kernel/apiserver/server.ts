@@ -1,5 +1,5 @@
-import { createServer, type Server } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import { createAdmissionChain } from '../admission/chain.ts'
 import type { AdmissionStep } from '../admission/types.ts'
@@ -18,6 +18,7 @@ import { CustomResources } from './custom-resources.ts'
 import type { HealthCheck } from './health.ts'
 import { Endpoints, type VersionInfo } from './http/endpoints.ts'
 import { RequestHandler } from './http/handler.ts'
+import { BASE_TLS, createListener } from './http/listener.ts'
 import { KindRegistry } from './kind-registry.ts'
 import { Metrics } from './metrics.ts'
 import { OpenApi } from './openapi/openapi.ts'
@@ -142,8 +143,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
     authenticate: access.authenticate,
     authorize: (attributes) => authorizer.authorize(attributes),
   })
-  const server = createHttpsServer(o, handler)
-  const sockets = track(server)
+  const { server, sockets } = createListener(o.tls, handler.handle)
   await listen(server, o.host, o.port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -166,52 +166,6 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
       await o.auditor.close()
     },
   }
-}
-
-const BASE_TLS: SecureContextOptions = { minVersion: 'TLSv1.2' }
-
-/** Limits against peers that connect and do nothing, or do it slowly. */
-const HANDSHAKE_TIMEOUT_MS = 10_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 60_000
-const KEEP_ALIVE_MS = 120_000
-const MAX_HEADER_BYTES = 32 * 1024
-
-function createHttpsServer(o: ApiServerOptions, handler: RequestHandler): Server {
-  const server = createServer(
-    {
-      ...BASE_TLS,
-      ...o.tls,
-      requestCert: true,
-      // A caller without a certificate may still have a token, so the handshake lets it pass; a certificate that does
-      // not verify is refused by the x509 authenticator on every request: no verification is skipped.
-      rejectUnauthorized: false,
-      ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 2000,
-      noDelay: true,
-    },
-    handler.handle,
-  )
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
-    else socket.destroy()
-  })
-  server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return server
-}
-
-function track(server: Server): Set<Socket> {
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  return sockets
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

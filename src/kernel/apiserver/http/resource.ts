@@ -253,6 +253,10 @@ async function watchVerb(r: ResourceRequest): Promise<void> {
     const timer = setTimeout(() => stream.finish(), Math.min(seconds * 1000, 2 ** 31 - 1))
     timer.unref()
     r.onLongRunning(() => stream.finish())
+    // Nothing to send for long is how watches are; a reader that takes nothing of what is there is not.
+    res.on('timeout', () => {
+      if (res.writableLength > 0) res.destroy()
+    })
     res.once('close', () => {
       clearTimeout(timer)
       cancel()
