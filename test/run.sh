@@ -25,11 +25,11 @@ biome check --error-on-warnings .
 echo '# unit tests'
 unit=$(find src -name '*.test.ts' ! -name '*.slow.test.ts' | sort)
 # shellcheck disable=SC2086
-node --test --test-isolation=none --test-reporter=./test/setup/summary.ts $unit
+node --test --test-isolation=none --test-force-exit --test-timeout=120000 --test-reporter=./test/setup/summary.ts $unit
 [ "$what" = all ] || exit 0
 
 . "$root/test/setup/packages.sh"
 echo '# slow and end-to-end tests'
 suites=$(find src -name '*.slow.test.ts' | sort; find test -name '*.test.ts' | sort)
 # shellcheck disable=SC2086
-node --test --test-concurrency=2 --test-reporter=spec $suites
+node --test --test-concurrency=2 --test-force-exit --test-timeout=300000 --test-reporter=./test/setup/summary.ts $suites
