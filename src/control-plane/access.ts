@@ -1,6 +1,7 @@
 import type { ControlPlanePki, Revocations } from '../features/tls/index.ts'
 import { builtinAdmission } from '../kernel/admission/builtin.ts'
 import type { Lookup } from '../kernel/admission/lookup.ts'
+import type { AdmissionStep } from '../kernel/admission/types.ts'
 import type { KubeObject } from '../kernel/api/object.ts'
 import type { Entry } from '../kernel/apiserver/cache/entry.ts'
 import { resourcePrefix, type WatchCache } from '../kernel/apiserver/cache/watch-cache.ts'
@@ -23,7 +24,7 @@ import {
   answerSubjectAccessReview,
   checkLocalReview,
 } from '../kernel/authz/reviews.ts'
-import { clusterIpAdmission, type ServiceAllocations } from '../kernel/controllers/index.ts'
+import { clusterIpAdmission, ensureSystemNamespaces, type ServiceAllocations } from '../kernel/controllers/index.ts'
 import type { Feature, ServerContext } from '../kernel/feature.ts'
 
 /** Name of the token issuer and the API server's own audience, as in every cluster with the default domain. */
@@ -63,6 +64,7 @@ export function cacheLookup(cache: WatchCache): Lookup {
 
 /** Puts authentication, authorization and admission together, in the order in which they are asked. */
 export async function createAccess(context: AccessContext, o: AccessOptions): Promise<Access> {
+  await ensureSystemNamespaces(context.client)
   const lookup = cacheLookup(context.core.cache)
   const accounts: ObjectLookup = (resource, namespace, name) => lookup.get('', resource, namespace, name)
   const serviceAccounts = new ServiceAccountTokens({
@@ -93,17 +95,32 @@ export async function createAccess(context: AccessContext, o: AccessOptions): Pr
   }
   const authorizers = [systemMasters]
   for (const feature of o.features) authorizers.push(...((await feature.authorizers?.(serverContext)) ?? []))
+  const featureSteps: AdmissionStep[] = []
+  for (const feature of o.features) featureSteps.push(...((await feature.admission?.(serverContext)) ?? []))
+  const { kinds } = context.core
   const admission = [
-    ...builtinAdmission({
-      lookup,
-      client: context.client,
-      clock: context.clock,
-      log: context.log,
-      authorize: serverContext.authorize!,
-      generateName,
-    }),
+    ...builtinAdmission(
+      {
+        lookup,
+        client: context.client,
+        clock: context.clock,
+        log: context.log,
+        authorize: serverContext.authorize!,
+        generateName,
+        recode: ({ group, version, plural }, document) => {
+          const kind = kinds.get(group, version, plural)!
+          const { object } = kind.decode(document, 'Ignore')
+          kind.applyDefaults(object)
+          return object
+        },
+        equivalents: ({ group, version, plural }) =>
+          [...kinds.all()]
+            .map((k) => k.definition)
+            .filter((d) => d.group === group && d.plural === plural && d.version !== version),
+      },
+      featureSteps,
+    ),
   ]
-  for (const feature of o.features) admission.push(...((await feature.admission?.(serverContext)) ?? []))
   // Last: what it reserves would be lost if a step behind it refused the object.
   admission.push(clusterIpAdmission(o.allocations(context)))
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { features } from '../features/index.ts'
 import { ControlPlanePki, watchRevocations } from '../features/tls/index.ts'
+import { resourceQuotaController } from '../kernel/admission/resourcequota/controller.ts'
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
 import { AuditLog } from '../kernel/audit/log-file.ts'
 import { type AuditPolicy, DEFAULT_POLICY, parseAuditPolicy } from '../kernel/audit/policy.ts'
@@ -20,10 +21,10 @@ import { openEtcdStore } from '../kernel/store/etcd.ts'
 import { openLmdbStore } from '../kernel/store/lmdb.ts'
 import { type Store, StoreError } from '../kernel/store/store.ts'
 import { writePrivate } from '../platform/files.ts'
-import { serverVersion } from '../version.ts'
 import { createAccess } from './access.ts'
 import { type EtcdProcess, startEtcd } from './etcd-process.ts'
 import type { ControlPlaneSettings } from './settings.ts'
+import { serverVersion } from './version.ts'
 
 export type ControlPlane = {
   port: number
@@ -187,13 +188,14 @@ function runBackground(
     {
       factories: [
         ...kernelControllers({ rootCa: () => pki.rootPem, allocations }),
+        resourceQuotaController(),
         ...features.flatMap((f) => f.controllers ?? []),
       ],
       context,
       // One process owns the embedded store: there is nobody to elect from.
       ...(settings.store === 'etcd'
         ? {
-            election: { namespace: 'kube-system', name: 'rampart-controllers', identity: `${identity}:${process.pid}` },
+            election: { namespace: 'kube-system', name: 'rampart-controllers', identity },
           }
         : {}),
     },

@@ -12,7 +12,7 @@ export type EtcdProcess = { endpoint: string; stop: () => Promise<void> }
 
 /**
  * An etcd of one member beside the control plane: TLS with client certificates of the cluster's etcd CA on both of its
- * ports, on loopback. One that an earlier control plane left running is stopped first.
+ * ports, on loopback; started again when it ends by itself. One that an earlier control plane left running is stopped first.
  */
 export async function startEtcd(directory: string, pki: ControlPlanePki, log: Log): Promise<EtcdProcess> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -21,6 +21,53 @@ export async function startEtcd(directory: string, pki: ControlPlanePki, log: Lo
   const [clientPort, peerPort] = [await freePort(), await freePort()]
   const client = `https://127.0.0.1:${clientPort}`
   const peer = `https://127.0.0.1:${peerPort}`
+  const supervisor = superviseEtcd({ client, peer, directory, record, pki, log })
+  return {
+    endpoint: client,
+    stop: async () => {
+      await supervisor.stop()
+      rmSync(record, { force: true })
+    },
+  }
+}
+
+type EtcdMember = { client: string; peer: string; directory: string; record: string; pki: ControlPlanePki; log: Log }
+
+/** Pauses before a member that ended by itself is started again. */
+const FIRST_PAUSE_MS = 250
+const LONGEST_PAUSE_MS = 10_000
+/** One that lived this long did not fail for the reason of the last time. */
+const SETTLED_MS = 60_000
+
+/** Keeps the member running, on the same ports, until it is stopped. */
+function superviseEtcd(member: EtcdMember): { stop: () => Promise<void> } {
+  const stopping = new AbortController()
+  let current: { child: ChildProcess; exit: Promise<void> } | undefined
+  const running = (async () => {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      const startedAt = performance.now()
+      current = spawnEtcd(member)
+      await current.exit
+      if (stopping.signal.aborted) return
+      if (performance.now() - startedAt > SETTLED_MS) pause = FIRST_PAUSE_MS
+      member.log('error', 'etcd ended by itself: it is started again', { afterMs: pause })
+      await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined)
+      if (stopping.signal.aborted) return
+    }
+  })()
+  return {
+    stop: async () => {
+      stopping.abort()
+      if (current !== undefined) await stop(current.child, current.exit)
+      await running
+    },
+  }
+}
+
+function spawnEtcd({ client, peer, directory, record, pki, log }: EtcdMember): {
+  child: ChildProcess
+  exit: Promise<void>
+} {
   const [cert, key, ca] = [pki.file('etcd-server', 'crt'), pki.file('etcd-server', 'key'), pki.file('ca-etcd', 'crt')]
   const child = spawn(
     'etcd',
@@ -50,22 +97,21 @@ export async function startEtcd(directory: string, pki: ControlPlanePki, log: Lo
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   )
-  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  child.on('error', (error) => log('error', 'etcd could not be started', { error: error.message }))
+  const exit = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve())
+    child.on('error', (error) => {
+      log('error', 'etcd could not be started', { error: error.message })
+      resolve()
+    })
+  })
   child.once('exit', (code, signal) => log('info', 'etcd ended', { code, signal }))
   if (child.pid !== undefined)
     writePrivate(record, JSON.stringify({ pid: child.pid, startTime: processStartTime(child.pid) }))
-  return {
-    endpoint: client,
-    stop: async () => {
-      await stop(child, exit)
-      rmSync(record, { force: true })
-    },
-  }
+  return { child, exit }
 }
 
 async function stop(child: ChildProcess, exit: Promise<void>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   child.kill('SIGTERM')
   const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
   await exit

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import type { VersionInfo } from './kernel/apiserver/http/endpoints.ts'
+import type { VersionInfo } from '../kernel/apiserver/http/endpoints.ts'
 
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
 export const PRODUCT_VERSION: string = manifest.version
 

@@ -1,4 +1,4 @@
-import { PRODUCT_VERSION, serverVersion } from '../../version.ts'
+import { PRODUCT_VERSION, serverVersion } from '../../control-plane/version.ts'
 import { adminClient } from '../admin.ts'
 import { clusterPaths, runningControlPlane } from '../cluster.ts'
 import { outputFormat, print, printValue } from '../output.ts'
