@@ -20,6 +20,15 @@ export type Settings = {
   apiServerNames: string[]
   /** Address to listen on. */
   bindAddress: string
+  oidcIssuerUrl: string | undefined
+  oidcClientId: string | undefined
+  oidcCaFile: string | undefined
+  oidcUsernameClaim: string | undefined
+  oidcUsernamePrefix: string | undefined
+  oidcGroupsClaim: string | undefined
+  oidcGroupsPrefix: string | undefined
+  oidcRequiredClaim: string[] | undefined
+  oidcSigningAlgs: string[] | undefined
 }
 
 export const DEFAULTS: Settings = {
@@ -35,6 +44,15 @@ export const DEFAULTS: Settings = {
   auditPolicy: undefined,
   apiServerNames: [],
   bindAddress: '127.0.0.1',
+  oidcIssuerUrl: undefined,
+  oidcClientId: undefined,
+  oidcCaFile: undefined,
+  oidcUsernameClaim: undefined,
+  oidcUsernamePrefix: undefined,
+  oidcGroupsClaim: undefined,
+  oidcGroupsPrefix: undefined,
+  oidcRequiredClaim: undefined,
+  oidcSigningAlgs: undefined,
 }
 
 type Check = (value: unknown) => unknown
@@ -79,6 +97,15 @@ const CHECKS: Record<keyof Settings, Check> = {
   auditPolicy: text,
   apiServerNames: list,
   bindAddress: text,
+  oidcIssuerUrl: text,
+  oidcClientId: text,
+  oidcCaFile: text,
+  oidcUsernameClaim: text,
+  oidcUsernamePrefix: text,
+  oidcGroupsClaim: text,
+  oidcGroupsPrefix: text,
+  oidcRequiredClaim: list,
+  oidcSigningAlgs: list,
 }
 
 function flagOf(key: string): string {
@@ -126,5 +153,13 @@ export function readSettings(flags: Record<string, unknown>, file: string | unde
     if (!merged.etcdCa || !merged.etcdCert || !merged.etcdKey)
       throw new CliError('--etcd-endpoints needs --etcd-ca, --etcd-cert and --etcd-key: both ends are verified', 2)
   }
+  if ((merged.oidcIssuerUrl === undefined) !== (merged.oidcClientId === undefined))
+    throw new CliError('--oidc-issuer-url and --oidc-client-id go together', 2)
+  for (const key of Object.keys(merged) as (keyof Settings)[])
+    if (key.startsWith('oidc') && merged[key] !== undefined && merged.oidcIssuerUrl === undefined)
+      throw new CliError(`${flagOf(key)} needs --oidc-issuer-url`, 2)
+  for (const claim of merged.oidcRequiredClaim ?? [])
+    if (!/^[^=]+=/.test(claim))
+      throw new CliError(`--oidc-required-claim ${JSON.stringify(claim)} must be CLAIM=VALUE`, 2)
   return merged
 }

@@ -168,10 +168,11 @@ function virtualHandlers(
       ({ body, caller }) => answerSelfSubjectRulesReview(body, chain, caller.user),
     ],
     [`${authentication}/selfsubjectreviews`, ({ body, caller }) => answerSelfSubjectReview(body, caller.user)],
-    [`${authentication}/tokenreviews`, ({ body }) => answerTokenReview(body, tokens)],
+    [`${authentication}/tokenreviews`, ({ body }) => answerTokenReview(body, tokens, [ISSUER])],
     [
       '/serviceaccounts/token',
-      ({ body, namespace, name }) => answerTokenRequest(serviceAccounts, lookup, body, namespace, name),
+      ({ body, namespace, name, caller }) =>
+        answerTokenRequest(serviceAccounts, lookup, body, namespace, name, caller.annotateAudit),
     ],
   ])
 }

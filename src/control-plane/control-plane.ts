@@ -8,6 +8,8 @@ import { resourceQuotaController } from '../kernel/admission/resourcequota/contr
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
 import { AuditLog } from '../kernel/audit/log-file.ts'
 import { type AuditPolicy, DEFAULT_POLICY, parseAuditPolicy } from '../kernel/audit/policy.ts'
+import { oidcAuthenticator } from '../kernel/authn/oidc.ts'
+import type { TokenAuthenticator } from '../kernel/authn/types.ts'
 import { runControllers } from '../kernel/controller/runner.ts'
 import {
   apiServerControllers,
@@ -21,8 +23,9 @@ import { openEtcdStore } from '../kernel/store/etcd.ts'
 import { openLmdbStore } from '../kernel/store/lmdb.ts'
 import { type Store, StoreError } from '../kernel/store/store.ts'
 import { writePrivate } from '../platform/files.ts'
-import { createAccess } from './access.ts'
+import { createAccess, ISSUER } from './access.ts'
 import { type EtcdProcess, startEtcd } from './etcd-process.ts'
+import { historyCompaction } from './history-compaction.ts'
 import type { ControlPlaneSettings } from './settings.ts'
 import { serverVersion } from './version.ts'
 
@@ -82,7 +85,7 @@ export async function startControlPlane({
           features,
           pki,
           revocations,
-          tokenAuthenticators: [],
+          tokenAuthenticators: oidc(settings, clock, log),
           signal: stopping.signal,
           allocations: ({ client }) => (allocations = serviceAllocations({ store, client, log })),
         }),
@@ -95,7 +98,7 @@ export async function startControlPlane({
       tls: pki.serverContext(),
     })
     closers.push(() => api.close())
-    closers.push(runBackground(api, allocations!, settings, pki, clock, log, stopping.signal))
+    closers.push(runBackground(api, store, allocations!, settings, pki, clock, log, stopping.signal))
     publishKubeconfig(directory, pki, settings, api.port)
     const renewal = setInterval(() => renew(directory, pki, settings, api, log), RENEW_EVERY_MS)
     closers.push(() => clearInterval(renewal))
@@ -104,6 +107,32 @@ export async function startControlPlane({
     await closeAll()
     throw error
   }
+}
+
+/** Sign-in by an OpenID Connect provider, where one is configured; the flags are kube-apiserver's. */
+function oidc(settings: ControlPlaneSettings, clock: Clock, log: Log): TokenAuthenticator[] {
+  const { oidcIssuerUrl: issuerUrl, oidcClientId: clientId } = settings
+  if (issuerUrl === undefined || clientId === undefined) return []
+  const required = (settings.oidcRequiredClaim ?? []).map((text): [string, string] => {
+    const equals = text.indexOf('=')
+    return [text.slice(0, equals), text.slice(equals + 1)]
+  })
+  return [
+    oidcAuthenticator({
+      issuerUrl,
+      clientId,
+      apiAudiences: [ISSUER],
+      clock,
+      log,
+      requiredClaims: Object.fromEntries(required),
+      ...(settings.oidcCaFile === undefined ? {} : { ca: readFileSync(settings.oidcCaFile, 'utf8') }),
+      ...(settings.oidcUsernameClaim === undefined ? {} : { usernameClaim: settings.oidcUsernameClaim }),
+      ...(settings.oidcUsernamePrefix === undefined ? {} : { usernamePrefix: settings.oidcUsernamePrefix }),
+      ...(settings.oidcGroupsClaim === undefined ? {} : { groupsClaim: settings.oidcGroupsClaim }),
+      ...(settings.oidcGroupsPrefix === undefined ? {} : { groupsPrefix: settings.oidcGroupsPrefix }),
+      ...(settings.oidcSigningAlgs === undefined ? {} : { signingAlgs: settings.oidcSigningAlgs }),
+    }),
+  ]
 }
 
 const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::'
@@ -162,6 +191,7 @@ async function untilAvailable(open: () => Promise<Store>): Promise<Store> {
 /** Starts the controllers; the result stops them and waits until they have. */
 function runBackground(
   api: ApiServer,
+  store: Store,
   allocations: ServiceAllocations,
   settings: ControlPlaneSettings,
   pki: ControlPlanePki,
@@ -189,6 +219,7 @@ function runBackground(
       factories: [
         ...kernelControllers({ rootCa: () => pki.rootPem, allocations }),
         resourceQuotaController(),
+        ...(settings.store === 'etcd' ? [historyCompaction(store)] : []),
         ...features.flatMap((f) => f.controllers ?? []),
       ],
       context,

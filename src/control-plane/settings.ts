@@ -11,4 +11,15 @@ export type ControlPlaneSettings = {
   etcdKey?: string | undefined
   auditPolicy?: string | undefined
   apiServerNames: string[]
+  oidcIssuerUrl?: string | undefined
+  oidcClientId?: string | undefined
+  /** PEM file; none: the system's authorities. */
+  oidcCaFile?: string | undefined
+  oidcUsernameClaim?: string | undefined
+  oidcUsernamePrefix?: string | undefined
+  oidcGroupsClaim?: string | undefined
+  oidcGroupsPrefix?: string | undefined
+  /** `claim=value` each. */
+  oidcRequiredClaim?: string[] | undefined
+  oidcSigningAlgs?: string[] | undefined
 }

@@ -97,7 +97,7 @@ export class AuditLog implements Auditor {
 
   #line(level: AuditLevel, record: AuditRecord): string | undefined {
     try {
-      const { omitManagedFields } = this.#decide(record.attributes, record.impersonatedUser ?? record.user)
+      const { omitManagedFields } = this.#decide(record.attributes, record.user)
       // Whatever level the caller came with: bodies that may hold secrets are not written.
       const shown = level !== 'Metadata' && this.#isCapped(record.attributes) ? 'Metadata' : level
       return `${JSON.stringify(auditEvent(shown, record, omitManagedFields))}\n`

@@ -142,7 +142,7 @@ class Exchange {
     const user = this.#impersonated ?? this.#user
     const attributes = attributesOf(info, user, info.verb)
     this.#attributes = attributes
-    const { level, omitStages } = auditor.levelFor(attributes, user)
+    const { level, omitStages } = auditor.levelFor(attributes, this.#user)
     this.#level = level
     this.#omitStages = omitStages
     this.#audit('RequestReceived')
