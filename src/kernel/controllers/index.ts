@@ -21,6 +21,7 @@ export {
   type ServiceAllocationsOptions,
   serviceAllocations,
 } from './cluster-ip/allocations.ts'
+export { ensureSystemNamespaces } from './system-namespaces.ts'
 
 export type KernelControllersOptions = ControllerOptions &
   RootCaConfigMapOptions &
