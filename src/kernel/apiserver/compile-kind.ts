@@ -10,6 +10,7 @@ import { withPlainNumbers } from '../resources/typed/plain-numbers.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../resources/validation/meta.ts'
 import { resourcePrefix } from './cache/watch-cache.ts'
 import type { Kind } from './kind.ts'
+import { storedForm } from './stored-form.ts'
 
 /** Everything the verbs need of a kind, compiled once. */
 export function compileKind(definition: ResourceDefinition): Kind {
@@ -28,9 +29,12 @@ export function compileKind(definition: ResourceDefinition): Kind {
   return {
     definition,
     apiVersion,
-    storageVersion: apiVersionOf(definition.group, definition.storageVersion ?? definition.version),
+    ...storedForm(definition, apiVersion, codec),
     listKind: definition.listKind ?? `${definition.kind}List`,
-    prefix: resourcePrefix(definition.group, definition.plural),
+    prefix: resourcePrefix(
+      definition.view?.of.group ?? definition.group,
+      definition.view?.of.plural ?? definition.plural,
+    ),
     schema,
     schemas,
     decode: (body, fieldValidation) => {

@@ -3,6 +3,7 @@ import type { FieldError } from '../api/status.ts'
 import type { FieldManager } from '../merge/field-manager.ts'
 import type { ResourceDefinition, StrategyContext, SubresourceDefinition } from '../resources/definition.ts'
 import type { Schema, Schemas } from '../resources/schema.ts'
+import type { Entry } from './cache/entry.ts'
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
 
@@ -10,8 +11,14 @@ export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
 export type Kind = {
   definition: ResourceDefinition
   apiVersion: string
-  /** apiVersion in which objects are stored; differs for further versions of custom kinds. */
-  storageVersion: string
+  /** A stored object as this kind shows it (version, conversion, a custom kind's defaults of today): yours to change. */
+  read: (entry: Entry) => KubeObject
+  /** The same, shared: never change it. */
+  view: (entry: Entry) => KubeObject
+  /** The same, serialised. */
+  bytes: (entry: Entry) => Buffer
+  /** An object of this kind in the form in which it is stored. In place. */
+  toStored: (object: KubeObject) => KubeObject
   listKind: string
   /** Where its objects lie in the store. */
   prefix: string

@@ -70,7 +70,7 @@ export function createLocalClient(o: LocalClientOptions): Client {
     await o.core.cache.fresh()
     const entry = o.core.cache.resource(kind.prefix).get(cacheKey(kind.definition.namespaced ? namespace : '', name))
     if (entry === undefined) throw notFound(id.group, id.resource, name)
-    return shown(kind, entry.shared())
+    return kind.view(entry)
   }
 
   return {
@@ -79,7 +79,7 @@ export function createLocalClient(o: LocalClientOptions): Client {
       const kind = kindOf(id)
       const page = await list(o.core.cache, o.core.store, kind, selectionOf(options))
       return {
-        items: page.entries.map((entry) => shown(kind, entry.shared())),
+        items: page.entries.map((entry) => kind.view(entry)),
         metadata: {
           resourceVersion: String(page.revision),
           ...(page.continue === undefined ? {} : { continue: page.continue }),
@@ -108,7 +108,7 @@ export function createLocalClient(o: LocalClientOptions): Client {
         })
       const decoded = kind.decode(body, 'Ignore').object
       const { entry } = await create(o.core, kind, namespace, decoded, writing(options), caller)
-      return shown(kind, entry.shared())
+      return kind.view(entry)
     },
     update: async (id, object, options): Promise<KubeObject> => {
       const kind = kindOf(id)
@@ -124,7 +124,7 @@ export function createLocalClient(o: LocalClientOptions): Client {
         writing(options),
         caller,
       )
-      return shown(kind, entry.shared())
+      return kind.view(entry)
     },
     patch: async (id, namespace, name, type: PatchType, body, options): Promise<KubeObject> => {
       const kind = kindOf(id)
@@ -145,7 +145,7 @@ export function createLocalClient(o: LocalClientOptions): Client {
         parameters,
         caller,
       )
-      return shown(kind, entry.shared())
+      return kind.view(entry)
     },
     delete: async (id, namespace, name, options): Promise<void> => {
       const kind = kindOf(id)
@@ -156,11 +156,6 @@ export function createLocalClient(o: LocalClientOptions): Client {
     },
     raw: (method, path) => o.raw(method, path),
   }
-}
-
-/** Custom kinds are stored in one version and read in any. */
-function shown(kind: Kind, object: KubeObject): KubeObject {
-  return object.apiVersion === kind.apiVersion ? object : { ...object, apiVersion: kind.apiVersion }
 }
 
 function selectionOf(options: ListOptions): ListParameters {
@@ -192,7 +187,7 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
         allowWatchBookmarks: options.allowWatchBookmarks ?? false,
       },
       {
-        send: (type, entry) => push({ type, object: shown(kind, entry.shared()) }),
+        send: (type, entry) => push({ type, object: kind.view(entry) }),
         bookmark: (revision, initialEnd) =>
           push({
             type: 'BOOKMARK',

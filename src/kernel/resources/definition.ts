@@ -120,6 +120,15 @@ export type ResourceDefinition = {
   custom?: boolean
   /** Versions of a custom kind that share storage with this one (conversion None). The storage version writes. */
   storageVersion?: string
+  /**
+   * Served on the objects of another kind: stored as that kind and converted on the way, so that each is read and
+   * written through either (events.k8s.io Event on the core group's). The conversions change the object in place.
+   */
+  view?: {
+    of: { group: string; version: string; plural: string; kind: string }
+    toStored: (object: KubeObject) => KubeObject
+    fromStored: (object: KubeObject) => KubeObject
+  }
   /** Values of a custom kind's `scale` subresource paths. */
   scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string }
   /** Extra facts that a kind's owner needs; never read by the kernel. */

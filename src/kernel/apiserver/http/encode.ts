@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../api/object.ts'
 import type { TableColumn } from '../../resources/definition.ts'
+import { nameColumn } from '../../resources/printing.ts'
 import type { Entry } from '../cache/entry.ts'
 import type { Kind } from '../kind.ts'
 import type { ListPage, WholeList } from '../verbs/list.ts'
@@ -12,26 +13,15 @@ export type EncodeContext = { accepted: Accepted; includeObject: IncludeObject; 
 const COMMA = Buffer.from(',')
 const CLOSE = Buffer.from(']}')
 
-/** Bytes of an object in the version that was asked for; custom kinds are stored in their storage version. */
-export function objectBytes(kind: Kind, entry: Entry): Buffer {
-  if (!kind.definition.custom) return entry.bytes
-  const head = `{"kind":${JSON.stringify(kind.definition.kind)},"apiVersion":`
-  const start = Buffer.byteLength(head)
-  const end = entry.bytes.indexOf(',"metadata":', start)
-  const wanted = JSON.stringify(kind.apiVersion)
-  if (entry.bytes.toString('utf8', start, end) === wanted) return entry.bytes
-  return Buffer.concat([Buffer.from(head + wanted), entry.bytes.subarray(end)])
-}
-
 /** One object in the form that was negotiated. */
 export function encodeObject(kind: Kind, entry: Entry, context: EncodeContext): Buffer {
   switch (context.accepted.form) {
     case 'object':
-      return objectBytes(kind, entry)
+      return kind.bytes(entry)
     case 'partial':
-      return Buffer.from(JSON.stringify(partial(entry.shared(), context.accepted.metaVersion)))
+      return Buffer.from(JSON.stringify(partial(kind.view(entry), context.accepted.metaVersion)))
     case 'table': {
-      const object = entry.shared()
+      const object = kind.view(entry)
       const { resourceVersion } = object.metadata
       return Buffer.from(
         JSON.stringify(table(kind, [object], { resourceVersion: resourceVersion ?? '' }, context, true)),
@@ -52,7 +42,7 @@ export function encodeList(kind: Kind, page: ListPage, context: EncodeContext): 
       return objectList(kind, page, metadata)
     case 'partial': {
       const { metaVersion } = context.accepted
-      const items = page.entries.map((e) => partial(e.shared(), metaVersion))
+      const items = page.entries.map((e) => partial(kind.view(e), metaVersion))
       return [
         Buffer.from(
           JSON.stringify({
@@ -65,19 +55,7 @@ export function encodeList(kind: Kind, page: ListPage, context: EncodeContext): 
       ]
     }
     case 'table':
-      return [
-        Buffer.from(
-          JSON.stringify(
-            table(
-              kind,
-              page.entries.map((e) => e.shared()),
-              metadata,
-              context,
-              true,
-            ),
-          ),
-        ),
-      ]
+      return [Buffer.from(JSON.stringify(table(kind, page.entries.map(kind.view), metadata, context, true)))]
   }
 }
 
@@ -99,7 +77,7 @@ function join(kind: Kind, entries: readonly Entry[]): Buffer[] {
   let bytes = 0
   for (let i = 0; i < entries.length; i++) {
     if (i > 0) parts.push(COMMA)
-    const object = objectBytes(kind, entries[i]!)
+    const object = kind.bytes(entries[i]!)
     parts.push(object)
     bytes += object.length + 1
     if (bytes < CHUNK_BYTES) continue
@@ -141,7 +119,7 @@ export function table(
   context: EncodeContext,
   withColumns: boolean,
 ): object {
-  const { columns } = kind.definition
+  const columns = columnsOf(kind)
   const { metaVersion } = context.accepted
   return {
     kind: 'Table',
@@ -153,6 +131,22 @@ export function table(
       ...rowObject(object, context),
     })),
   }
+}
+
+/** What a kind without columns of its own shows (k8s.io/apiserver/pkg/registry/rest, table.go). */
+const DEFAULT_COLUMNS: readonly TableColumn[] = [
+  nameColumn,
+  {
+    name: 'Created At',
+    type: 'date',
+    description: 'When the object was created.',
+    priority: 0,
+    cell: (object) => object.metadata.creationTimestamp ?? null,
+  },
+]
+
+function columnsOf({ definition: { columns } }: Kind): readonly TableColumn[] {
+  return columns.length === 0 ? DEFAULT_COLUMNS : columns
 }
 
 function rowObject(object: KubeObject, { includeObject, accepted }: EncodeContext): { object?: KubeObject } {

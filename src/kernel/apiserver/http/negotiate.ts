@@ -7,14 +7,24 @@ export type Accepted = { form: Form; media: 'json' | 'yaml'; metaVersion: 'v1' |
 const PLAIN: Accepted = { form: 'object', media: 'json', metaVersion: 'v1' }
 const cache = new Map<string, Accepted | ApiError>()
 
-/** Clauses are tried in the order of their q values; what cannot be served (protobuf) is passed over. */
-export function negotiate(accept: string | undefined): Accepted {
+const EVERY_FORM: readonly Form[] = ['object', 'table', 'partial']
+
+/**
+ * Clauses are tried in the order of their q values; what cannot be served (protobuf, forms that this request does not
+ * have) is passed over. Throws NotAcceptable when nothing is left.
+ */
+export function negotiate(accept: string | undefined, forms: readonly Form[] = EVERY_FORM): Accepted {
   if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return PLAIN
+  if (forms !== EVERY_FORM) return served(choose(accept, forms))
   let result = cache.get(accept)
   if (result === undefined) {
-    result = choose(accept)
+    result = choose(accept, forms)
     if (cache.size < 1000) cache.set(accept, result)
   }
+  return served(result)
+}
+
+function served(result: Accepted | ApiError): Accepted {
   if (result instanceof ApiError) throw result
   return result
 }
@@ -31,7 +41,7 @@ export function parseAccept(accept: string): Clause[] {
   return clauses.filter((c) => c.q > 0).sort((a, b) => b.q - a.q)
 }
 
-function choose(accept: string): Accepted | ApiError {
+function choose(accept: string, forms: readonly Form[]): Accepted | ApiError {
   for (const { media, parameters } of parseAccept(accept)) {
     const isJson = media === 'application/json' || media === '*/*' || media === 'application/*'
     const isYaml = media === 'application/yaml'
@@ -39,7 +49,8 @@ function choose(accept: string): Accepted | ApiError {
     const as = parameters.get('as')
     const metaVersion = parameters.get('v') === 'v1beta1' ? 'v1beta1' : 'v1'
     const form = as === undefined ? 'object' : FORMS[as]
-    if (form === undefined || (as !== undefined && parameters.get('g') !== 'meta.k8s.io')) continue
+    if (form === undefined || !forms.includes(form) || (as !== undefined && parameters.get('g') !== 'meta.k8s.io'))
+      continue
     return { form, media: isYaml ? 'yaml' : 'json', metaVersion }
   }
   return new ApiError(

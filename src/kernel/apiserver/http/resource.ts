@@ -20,7 +20,7 @@ import type { RequestCaller } from './caller.ts'
 import { decodeBody, mediaType, requireObject } from './decode.ts'
 import { type EncodeContext, encodeList, encodeObject, type IncludeObject } from './encode.ts'
 import { decodeDeleteOptions, decodeForeign } from './foreign-body.ts'
-import { negotiate } from './negotiate.ts'
+import { type Form, negotiate } from './negotiate.ts'
 import { type ResponseOptions, sendBytes, sendChunks, statusOf } from './respond.ts'
 import { WatchStream } from './watch-stream.ts'
 
@@ -43,7 +43,11 @@ export type ResourceRequest = {
 
 export async function handleResource(r: ResourceRequest): Promise<void> {
   const { info, kind } = r
-  if (kind.definition.stored === false) return virtualCreate(r, `${info.group}/${info.resource}`)
+  checkScope(r)
+  if (kind.definition.stored === false) {
+    if (info.name !== '' || info.subresource !== '') throw unknownPath()
+    return virtualCreate(r, `${info.group}/${info.resource}`)
+  }
   if (info.subresource !== '') return handleSubresource(r)
   const verbs: readonly string[] = kind.definition.verbs ?? [
     'create',
@@ -56,7 +60,7 @@ export async function handleResource(r: ResourceRequest): Promise<void> {
     'watch',
   ]
   if (!verbs.includes(info.verb)) throw methodNotAllowed()
-  checkNamespaceUse(r)
+  if (info.name === '' && (info.verb === 'update' || info.verb === 'patch')) throw methodNotAllowed()
   switch (info.verb) {
     case 'get':
       return get(r)
@@ -83,13 +87,19 @@ export function methodNotAllowed(): ApiError {
   return new ApiError('MethodNotAllowed', 'the server does not allow this method on the requested resource')
 }
 
-/** A namespaced object has no path without a namespace, except for lists and watches over all of them. */
-function checkNamespaceUse({ info, kind }: ResourceRequest): void {
-  if (kind.definition.namespaced) {
-    if (info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch' && info.verb !== 'deletecollection')
-      throw unknownPath()
-    if (info.namespace === '' && info.verb === 'deletecollection') throw methodNotAllowed()
-  } else if (info.namespace !== '' && info.resource !== 'namespaces') throw unknownPath()
+/**
+ * What was authorized in a namespace is served in that namespace only: an object of the cluster has no path inside one
+ * (a Namespace is inside itself alone), a namespaced object none outside, except for lists and watches over all of them.
+ */
+function checkScope({ info, kind }: ResourceRequest): void {
+  const { namespace, resource, subresource, name, verb } = info
+  if (!kind.definition.namespaced) {
+    if (namespace !== '' && !(resource === 'namespaces' && name === namespace)) throw unknownPath()
+    return
+  }
+  if (namespace !== '') return
+  if (subresource === '' && (verb === 'list' || verb === 'watch')) return
+  throw name === '' ? methodNotAllowed() : unknownPath()
 }
 
 export function unknownPath(): ApiError {
@@ -100,12 +110,12 @@ function namespaceOf({ kind, info }: ResourceRequest): string {
   return kind.definition.namespaced ? info.namespace : ''
 }
 
-function encodeContext(r: ResourceRequest): EncodeContext {
+function encodeContext(r: ResourceRequest, forms?: readonly Form[]): EncodeContext {
   const include = r.info.query.get('includeObject')
   if (include !== null && include !== '' && include !== 'None' && include !== 'Metadata' && include !== 'Object')
     throw badRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`)
   return {
-    accepted: negotiate(r.req.headers.accept),
+    accepted: negotiate(r.req.headers.accept, forms),
     includeObject: (include || 'Metadata') as IncludeObject,
     now: r.core.clock.now(),
   }
@@ -196,9 +206,10 @@ const MIN_WATCH_SECONDS = 1800
 
 async function watchVerb(r: ResourceRequest): Promise<void> {
   const { core, kind, info, res } = r
-  const context = encodeContext(r)
   const allowBookmarks = isTrue(info.query.get('allowWatchBookmarks'))
   const sendInitial = info.query.get('sendInitialEvents')
+  // A list that is streamed is never a table (KEP-3157).
+  const context = encodeContext(r, allowBookmarks && isTrue(sendInitial) ? ['object', 'partial'] : undefined)
   const { limit: _limit, continue: _continue, ...selection } = listParameters(r)
   const timeout = numberParameter(info.query, 'timeoutSeconds') ?? 0
   const seconds = timeout > 0 ? timeout : MIN_WATCH_SECONDS * (1 + Math.random())
@@ -334,7 +345,8 @@ async function readObject(r: ResourceRequest, kind: Kind, fieldValidation: Field
       `${definition.kind} in version "${definition.version}" cannot be handled as a ${definition.kind}: the body is ${JSON.stringify(body['apiVersion'])} ${JSON.stringify(body['kind'])}, expected ${kind.apiVersion} ${definition.kind}`,
     )
   const { object, unknown } = kind.decode(body, fieldValidation)
-  const complaints = [...duplicates, ...unknown]
+  // Custom kinds are parsed before their schema is known; built-in ones are parsed by it.
+  const complaints = definition.custom ? [...duplicates, ...unknown] : [...unknown, ...duplicates]
   refuseUnknown(kind, complaints, fieldValidation)
   if (fieldValidation === 'Warn') for (const text of complaints) r.caller.warn(text)
   return object
@@ -441,7 +453,6 @@ async function handleSubresource(r: ResourceRequest): Promise<void> {
   const { info, kind } = r
   const subresource = kind.subresource(info.subresource)
   if (subresource === undefined || info.name === '') throw unknownPath()
-  if (kind.definition.namespaced !== (info.namespace !== '') && info.resource !== 'namespaces') throw unknownPath()
   const virtual = `${info.group}/${info.resource}/${info.subresource}`
   if (r.virtual.has(virtual)) return virtualCreate(r, virtual)
   if (!subresource.verbs.includes(info.verb)) throw methodNotAllowed()
@@ -464,6 +475,7 @@ async function virtualCreate(r: ResourceRequest, key: string): Promise<void> {
   const handler = r.virtual.get(key)
   if (handler === undefined) throw unknownPath()
   if (info.verb !== 'create') throw methodNotAllowed()
+  negotiate(r.req.headers.accept, ['object'])
   const parameters = writeParameters(r, 'CreateOptions')
   const wanted = info.subresource === '' ? undefined : r.kind.subresource(info.subresource)?.kind
   const body =
@@ -502,7 +514,7 @@ async function scaleVerb(r: ResourceRequest): Promise<void> {
   if (info.verb === 'get') {
     const entry = await current(core, kind, namespace, info.name)
     if (entry === undefined) throw notFound(kind.definition.group, kind.definition.plural, info.name)
-    return sendObject(r, 200, scaleOf(kind, entry.shared()))
+    return sendObject(r, 200, scaleOf(kind, kind.view(entry)))
   }
   const parameters = writeParameters(r, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
   let make: (old: KubeObject) => KubeObject
@@ -510,11 +522,14 @@ async function scaleVerb(r: ResourceRequest): Promise<void> {
     const type = patchKind(r)
     if (type === 'apply') throw new ApiError('UnsupportedMediaType', 'apply is not supported on the scale subresource')
     const { value } = await readPatch(r)
-    make = (old) => withScale(kind, old, patchScale(type, scaleOf(kind, old), value))
+    make = (old) => {
+      const patched = patchScale(type, scaleOf(kind, old), value)
+      return withScale(kind, old, decodeForeign(patched as Json, [], scaleKind, parameters.fieldValidation).object)
+    }
   } else {
     const body = await readForeign(r, scaleKind, parameters.fieldValidation)
     make = (old) => withScale(kind, old, body)
   }
   const { entry } = await change(core, kind, namespace, info.name, { subresource: 'scale', make }, parameters, caller)
-  return sendObject(r, 200, scaleOf(kind, entry.shared()))
+  return sendObject(r, 200, scaleOf(kind, kind.view(entry)))
 }

@@ -3,7 +3,7 @@ import type { Entry } from '../cache/entry.ts'
 import type { CacheEvent } from '../cache/resource-cache.ts'
 import type { Kind } from '../kind.ts'
 import type { WatchSink, WatchType } from '../verbs/watch.ts'
-import { type EncodeContext, encodeObject, objectBytes, table } from './encode.ts'
+import { type EncodeContext, encodeObject, table } from './encode.ts'
 
 /** A reader that has this much waiting is cut off: it must list again. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024
@@ -72,10 +72,10 @@ export class WatchStream implements WatchSink {
   }
 
   #body(entry: Entry): Buffer {
-    if (this.#encode.accepted.form === 'object') return objectBytes(this.#kind, entry)
+    if (this.#encode.accepted.form === 'object') return this.#kind.bytes(entry)
     const context = { ...this.#encode, now: this.#now() }
     if (this.#encode.accepted.form === 'partial') return encodeObject(this.#kind, entry, context)
-    const object = entry.shared()
+    const object = this.#kind.view(entry)
     const { resourceVersion = '' } = object.metadata
     const rows = table(this.#kind, [object], { resourceVersion }, context, !this.#columnsSent)
     this.#columnsSent = true
@@ -180,5 +180,5 @@ export class WatchStream implements WatchSink {
 }
 
 function kindVersion(kind: Kind): string {
-  return kind.definition.custom ? kind.apiVersion : 'object'
+  return kind.definition.custom || kind.definition.view ? kind.apiVersion : 'object'
 }

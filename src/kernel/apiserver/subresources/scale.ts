@@ -31,6 +31,7 @@ function setAt(object: KubeObject, path: string, value: number): void {
 export function scaleOf(kind: Kind, object: KubeObject): KubeObject {
   const paths = kind.definition.scale ?? BUILT_IN
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata
+  const selector = selectorOf(kind, object, paths)
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -42,7 +43,7 @@ export function scaleOf(kind: Kind, object: KubeObject): KubeObject {
       creationTimestamp,
     },
     spec: { replicas: Number(at(object, paths.specReplicasPath) ?? 0) },
-    status: { replicas: Number(at(object, paths.statusReplicasPath) ?? 0), selector: selectorOf(kind, object, paths) },
+    status: { replicas: Number(at(object, paths.statusReplicasPath) ?? 0), ...(selector === '' ? {} : { selector }) },
   }
 }
 

@@ -21,10 +21,15 @@ const MAX_OBJECT_BYTES = 1.5 * 1024 * 1024
  * Writes the object if its key is still at `expected` (0: must not exist). Returns undefined when somebody else was
  * faster. Resolves when the write is durable and every reader of this server sees it.
  */
-export async function put(core: ApiCore, kind: Kind, object: KubeObject, expected: number): Promise<Entry | undefined> {
-  const { namespace = '', name = '' } = object.metadata
+export async function put(
+  core: ApiCore,
+  kind: Kind,
+  written: KubeObject,
+  expected: number,
+): Promise<Entry | undefined> {
+  const { namespace = '', name = '' } = written.metadata
   const key = storageKey(kind, namespace, name)
-  object.apiVersion = kind.storageVersion
+  const object = kind.toStored(written)
   const plain = serializeForStorage(object)
   if (plain.length > MAX_OBJECT_BYTES)
     throw new ApiError(

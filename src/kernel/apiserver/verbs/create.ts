@@ -109,7 +109,7 @@ export async function create(
   for (let attempt = 1; ; attempt++) {
     if (parameters.dryRun) {
       if (core.cache.resource(kind.prefix).get(keyOf(object)) === undefined)
-        return { entry: unsaved(object), created: true }
+        return { entry: unsaved(kind, object), created: true }
     } else {
       const entry = await put(core, kind, object, 0)
       if (entry !== undefined) return { entry, created: true }
@@ -135,6 +135,7 @@ function keyOf(object: KubeObject): string {
 }
 
 /** The answer to a dry run: never stored, so without a resourceVersion of its own. */
-export function unsaved(object: KubeObject): Entry {
-  return new Entry(keyOf(object), 0, Buffer.from(JSON.stringify(object)), object)
+export function unsaved(kind: Kind, object: KubeObject): Entry {
+  const stored = kind.toStored(object)
+  return new Entry(keyOf(stored), 0, Buffer.from(JSON.stringify(stored)), stored)
 }

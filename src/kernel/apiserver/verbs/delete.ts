@@ -110,7 +110,7 @@ async function attemptDelete(
   caller: Caller,
 ): Promise<DeleteResult | undefined> {
   const { definition } = kind
-  const old = entry.copy()
+  const old = kind.read(entry)
   checkPreconditions(kind, old, parameters)
   const request: AdmissionRequest = {
     operation: 'DELETE',
@@ -132,13 +132,13 @@ async function attemptDelete(
   const validating = core.admission.validate(request)
   if (validating) await validating
 
-  const marked = markForDeletion(core, kind, entry.copy(), parameters)
+  const marked = markForDeletion(core, kind, kind.read(entry), parameters)
   if (marked === undefined || isFinished(marked)) {
     if (parameters.dryRun) return { entry, removed: true }
     return (await remove(core, kind, entry)) ? { entry, removed: true } : undefined
   }
   if (JSON.stringify(marked) === JSON.stringify(old)) return { entry, removed: false }
-  if (parameters.dryRun) return { entry: unsaved(marked), removed: false }
+  if (parameters.dryRun) return { entry: unsaved(kind, marked), removed: false }
   const written = await put(core, kind, marked, entry.revision)
   return written === undefined ? undefined : { entry: written, removed: false }
 }
@@ -167,6 +167,9 @@ function finalizersFor(old: string[], policy: DeleteParameters['propagationPolic
   return policy === 'Orphan' ? [...others, ORPHAN] : others
 }
 
+/** A hundred years: longer graces (an int64 of seconds) end at times that no client can read. */
+const MAX_GRACE_SECONDS = 100 * 365 * 24 * 3600
+
 /** Undefined: nothing holds the object back, remove it. */
 function markForDeletion(
   core: ApiCore,
@@ -182,8 +185,9 @@ function markForDeletion(
   if (finalizers.length > 0) meta.finalizers = finalizers
   else delete meta.finalizers
   const byDefault = strategy?.gracePeriodSeconds?.(object) ?? 0
-  const grace =
+  const wanted =
     strategy?.gracePeriodSeconds === undefined || byDefault === 0 ? 0 : (parameters.gracePeriodSeconds ?? byDefault)
+  const grace = Math.min(wanted, MAX_GRACE_SECONDS)
   const isNamespace = object.kind === 'Namespace' && object.apiVersion === 'v1'
   const waits = finalizers.length > 0 || grace > 0 || (isNamespace && (object.spec?.finalizers ?? []).length > 0)
   if (!waits) return undefined

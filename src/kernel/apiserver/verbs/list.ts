@@ -65,7 +65,7 @@ export function compileFilter(
     matches: (entry) =>
       onEntry.every((check) => check(entry)) &&
       matchesSelector(labels, entry.labels) &&
-      (onObject === undefined || onObject(entry.shared())),
+      (onObject === undefined || onObject(kind.view(entry))),
   }
 }
 

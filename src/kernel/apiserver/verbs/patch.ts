@@ -104,7 +104,7 @@ async function apply(
   caller: Caller,
 ): Promise<WriteResult> {
   if (parameters.fieldManager === '') throw invalidPatchOptions('fieldManager', 'is required for apply patch')
-  const config = decodeConfig(kind, body, namespace, name, parameters, caller)
+  const config = decodeConfig(kind, body, namespace, name)
   const manager = kind.fieldManager(subresource)
   const merge = (live: KubeObject | undefined): KubeObject =>
     manager.apply(live, cloneObject(config), parameters.fieldManager, parameters.force, isoSeconds(core.clock.now()))
@@ -135,14 +135,17 @@ async function apply(
   }
 }
 
-function decodeConfig(
-  kind: Kind,
-  body: Json,
-  namespace: string,
-  name: string,
-  parameters: PatchParameters,
-  caller: Caller,
-): KubeObject {
+/** Nobody can own a field that the schema does not have: fieldValidation is not asked (structured-merge-diff, typed). */
+function undeclared(kind: Kind, namespace: string, name: string, unknown: readonly string[]): ApiError {
+  const { group, version, kind: kindName } = kind.definition
+  const fields = unknown.map((u) => `.${u.replace(/^unknown field "(.*)"$/, '$1')}: field not declared in schema`)
+  const text = fields.length === 1 ? fields[0] : `errors:\n${fields.map((field) => `  ${field}`).join('\n')}`
+  return badRequest(
+    `failed to create typed patch object (${namespace}/${name}; ${group}/${version}, Kind=${kindName}): ${text}`,
+  )
+}
+
+function decodeConfig(kind: Kind, body: Json, namespace: string, name: string): KubeObject {
   if (body === null || typeof body !== 'object' || Array.isArray(body))
     throw badRequest('the applied configuration must be an object')
   const { apiVersion, kind: bodyKind } = body as JsonObject
@@ -150,9 +153,8 @@ function decodeConfig(
     throw badRequest(
       `the applied configuration is ${String(apiVersion)} ${String(bodyKind)}, this path takes ${kind.apiVersion} ${kind.definition.kind}`,
     )
-  const { object, unknown } = kind.decode(body, parameters.fieldValidation)
-  refuseUnknown(kind, unknown, parameters.fieldValidation)
-  if (parameters.fieldValidation === 'Warn') for (const field of unknown) caller.warn(field)
+  const { object, unknown } = kind.decode(body, 'Strict')
+  if (unknown.length > 0) throw undeclared(kind, namespace, name, unknown)
   if (object.metadata.name && object.metadata.name !== name)
     throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${name})`)
   object.metadata.name = name

@@ -1,8 +1,8 @@
 import type { AdmissionRequest } from '../../admission/types.ts'
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
 import { badRequest, conflict, invalid, notFound } from '../../api/status.ts'
-import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
 import { jsonEqual } from '../../merge/json-value.ts'
+import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
 import { cloneObject, type Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
@@ -85,9 +85,9 @@ async function attemptChange(
 ): Promise<Entry | undefined> {
   const { definition } = kind
   const { strategy } = definition
-  const old = inVersion(kind, entry.copy())
+  const old = kind.read(entry)
   const now = core.clock.now()
-  let object = await what.make(inVersion(kind, entry.copy()))
+  let object = await what.make(kind.read(entry))
   checkIdentity(kind, object, old)
   object.metadata.resourceVersion = old.metadata.resourceVersion
 
@@ -122,23 +122,18 @@ async function attemptChange(
   if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(object, old)
   const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
-  for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? []) caller.warn(warning)
+  for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? [])
+    caller.warn(warning)
   const validating = core.admission.validate(request)
   if (validating) await validating
 
   if (jsonEqual(object as Json, old as Json)) return entry
-  if (parameters.dryRun) return unsaved(object)
+  if (parameters.dryRun) return unsaved(kind, object)
   if (isFinished(object)) {
     if (!(await remove(core, kind, entry))) return undefined
-    return unsaved(object)
+    return unsaved(kind, object)
   }
   return put(core, kind, object, entry.revision)
-}
-
-/** Custom kinds are stored in one version and written in any. */
-function inVersion(kind: Kind, object: KubeObject): KubeObject {
-  object.apiVersion = kind.apiVersion
-  return object
 }
 
 function dedupe<T>(errors: T[]): T[] {

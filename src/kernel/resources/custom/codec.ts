@@ -7,7 +7,7 @@ import { validateCustom } from './validate-custom.ts'
 
 /** What the API server needs of a custom kind's schema, as for built-in kinds. */
 export type CustomCodec = {
-  /** Removes unknown fields, in place; their paths when `report`. */
+  /** Removes unknown fields, in place; names them (`unknown field "spec.x"`) when `report`. */
   check: (object: KubeObject, report: boolean) => string[]
   applyDefaults: (object: KubeObject) => void
   validate: (object: KubeObject) => FieldError[]
@@ -19,7 +19,7 @@ export function compileCustom(schema: Schema): CustomCodec {
   return {
     check(object, report) {
       const removed = pruneCustom(object as JsonObject, schema)
-      return report ? removed : []
+      return report ? removed.map((path) => `unknown field "${path}"`) : []
     },
     applyDefaults: (object) => defaultCustom(object as JsonObject, schema),
     validate: (object) => validateCustom(object as JsonObject, schema),

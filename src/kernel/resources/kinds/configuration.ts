@@ -4,7 +4,7 @@ import { configMapKind } from './configmap.ts'
 import { customResourceDefinitionKind } from './customresourcedefinition.ts'
 import { endpointsKind } from './endpoints.ts'
 import { endpointSliceKind } from './endpointslice.ts'
-import { eventKind } from './event.ts'
+import { eventKind, eventsEventKind } from './event.ts'
 import { leaseKind } from './lease.ts'
 import { namespaceKind } from './namespace.ts'
 import { networkPolicyKind } from './networkpolicy.ts'
@@ -21,6 +21,7 @@ export const configurationKinds: readonly ResourceDefinition[] = [
   serviceAccountKind,
   endpointsKind,
   eventKind,
+  eventsEventKind,
   networkPolicyKind,
   certificateSigningRequestKind,
   leaseKind,

@@ -1,10 +1,13 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '../../api/object.ts'
 import { type FieldError, fieldError } from '../../api/status.ts'
 import type { ResourceDefinition } from '../definition.ts'
 import { column, nameColumn, translateTimestampSince } from '../printing.ts'
+import { IMMUTABLE } from '../validation/meta.ts'
 import { dns1123Subdomain, qualifiedName } from '../validation/names.ts'
+import { onCreate } from './pod/on-create.ts'
 
-/** Events of the core group. Their rules are those that Kubernetes keeps for old clients. */
+/** Events of the core group, by the rules that Kubernetes keeps for old clients, and their view in events.k8s.io. */
 
 type Reference = { kind?: string; namespace?: string; name?: string; fieldPath?: string }
 
@@ -41,6 +44,83 @@ function validate(object: KubeObject): FieldError[] {
   } else if (involved === '' ? namespace !== '' && namespace !== 'default' : namespace !== involved)
     errors.push(...mismatch)
   for (const message of dns1123Subdomain(namespace)) errors.push(fieldError.invalid('namespace', namespace, message))
+  return errors
+}
+
+/** events.k8s.io names the same things anew: [there, in the core group]. */
+const RENAMED: readonly [string, string][] = [
+  ['regarding', 'involvedObject'],
+  ['note', 'message'],
+  ['reportingController', 'reportingComponent'],
+  ['deprecatedSource', 'source'],
+  ['deprecatedFirstTimestamp', 'firstTimestamp'],
+  ['deprecatedLastTimestamp', 'lastTimestamp'],
+  ['deprecatedCount', 'count'],
+]
+
+/** The core group's Event always has these, empty or not. */
+const ALWAYS = { involvedObject: {}, source: {}, firstTimestamp: null, lastTimestamp: null, reportingComponent: '' }
+
+function rename(object: KubeObject, apiVersion: string, names: readonly (readonly [string, string])[]): KubeObject {
+  if (object.apiVersion === apiVersion) return object
+  object.apiVersion = apiVersion
+  for (const [from, to] of names) {
+    if (object[from] === undefined) continue
+    object[to] = object[from]
+    delete object[from]
+  }
+  return object
+}
+
+const toCore = (object: KubeObject): KubeObject => {
+  const core = rename(object, 'v1', RENAMED)
+  for (const [field, empty] of Object.entries(ALWAYS)) core[field] ??= structuredClone(empty)
+  core.reportingInstance ??= ''
+  return core
+}
+const fromCore = (object: KubeObject): KubeObject =>
+  rename(
+    object,
+    'events.k8s.io/v1',
+    RENAMED.map(([there, here]) => [here, there] as const),
+  )
+const asCore = (object: KubeObject): KubeObject => toCore({ ...object })
+
+function validateSeries({ series }: KubeObject): FieldError[] {
+  if (!series) return []
+  return [
+    ...((series.count ?? 0) < 2 ? [fieldError.invalid('series.count', '', 'should be at least 2')] : []),
+    ...(series.lastObservedTime ? [] : [fieldError.required('series.lastObservedTime')]),
+  ]
+}
+
+/** What only the newer API asks for (pkg/apis/core/validation/events.go); fields are named as in the core group. */
+function validateStrict(event: KubeObject): FieldError[] {
+  const errors = validateSeries(event)
+  if (!event.eventTime) errors.push(fieldError.required('eventTime'))
+  if (event.type !== 'Normal' && event.type !== 'Warning')
+    errors.push(fieldError.invalid('type', '', `has invalid value: ${event.type ?? ''}`))
+  const unset: [string, unknown][] = [
+    ['firstTimestamp', event.firstTimestamp],
+    ['lastTimestamp', event.lastTimestamp],
+    ['count', event.count],
+    ['source', event.source?.component || event.source?.host],
+  ]
+  for (const [field, value] of unset) if (value) errors.push(fieldError.invalid(field, '', 'needs to be unset'))
+  return errors
+}
+
+/** Everything but metadata and the series is said once. */
+const SAID_ONCE = ['involvedObject', 'reason', 'message', 'source', 'firstTimestamp', 'lastTimestamp', 'count', 'type']
+const SAID_ONCE_NEW = ['eventTime', 'action', 'related', 'reportingComponent', 'reportingInstance']
+
+function validateStrictUpdate(event: KubeObject, old: KubeObject): FieldError[] {
+  const errors = isDeepStrictEqual(event.series, old.series) ? [] : validateSeries(event)
+  for (const field of [...SAID_ONCE, ...SAID_ONCE_NEW])
+    if (!isDeepStrictEqual(event[field], old[field]))
+      errors.push(
+        fieldError.invalid(field === 'reportingComponent' ? 'reportingController' : field, event[field], IMMUTABLE),
+      )
   return errors
 }
 
@@ -102,4 +182,35 @@ export const eventKind: ResourceDefinition = {
     type: (o) => o.type ?? '',
   },
   strategy: { allowCreateOnUpdate: true, validate },
+}
+
+const whenNew = onCreate(validateStrict)
+
+/** The same events by their newer names: what is written through one API is read through the other. */
+export const eventsEventKind: ResourceDefinition = {
+  ...eventKind,
+  group: 'events.k8s.io',
+  schema: 'io.k8s.api.events.v1.Event',
+  columns: eventKind.columns.map((c) => ({ ...c, cell: (o, now) => c.cell(asCore(o), now) })),
+  selectableFields: {
+    ...Object.fromEntries(
+      Object.entries(eventKind.selectableFields!)
+        .filter(([field]) => field !== 'source' && field !== 'reportingComponent')
+        .map(([field, value]) => [field.replace(/^involvedObject/, 'regarding'), (o: KubeObject) => value(asCore(o))]),
+    ),
+    reportingController: (o) => o.reportingController ?? '',
+  },
+  strategy: {
+    allowCreateOnUpdate: true,
+    validate(object) {
+      const core = asCore(object)
+      return [...validate(core), ...whenNew(core)]
+    },
+    validateUpdate: (object, old) => validateStrictUpdate(asCore(object), asCore(old)),
+  },
+  view: {
+    of: { group: '', version: 'v1', plural: 'events', kind: 'Event' },
+    toStored: toCore,
+    fromStored: fromCore,
+  },
 }
