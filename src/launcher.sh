@@ -35,7 +35,7 @@ rampart_install() {
     fi
     # Not "npm ci": it refuses a lock file from which a mirror lacked packages of other platforms.
     # shellcheck disable=SC2086
-    npm install --no-save $omit --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || exit 3
+    npm install --no-save $omit --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier >&2 || exit 3
     printf '%s' "$stamp" >"node_modules/.rampart-$kind"
   ) || {
     rampart_say "the packages could not be installed in $root"

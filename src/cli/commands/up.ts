@@ -113,6 +113,12 @@ function summary(paths: ClusterPaths, port: number): void {
   )
   print('open         TLS on the loopback address for the holder of the kubeconfig')
   print('')
-  print('next         export KUBECONFIG=$(./rampart kubeconfig)')
+  print(`next         export KUBECONFIG=$(./rampart kubeconfig${scopeFlags(paths)})`)
   print('             kubectl get namespaces')
+}
+
+/** The flags with which other commands find this cluster again. */
+function scopeFlags(paths: ClusterPaths): string {
+  if (clusterPaths({ name: paths.name }).directory !== paths.directory) return ` --data-dir ${paths.directory}`
+  return paths.name === 'default' ? '' : ` --name ${paths.name}`
 }
