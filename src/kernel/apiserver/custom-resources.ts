@@ -3,6 +3,7 @@ import type { KubeObject } from '../api/object.ts'
 import type { Client, ResourceId } from '../client/client.ts'
 import type { Log } from '../feature.ts'
 import { definitionsFromCrd, establish } from '../resources/custom/index.ts'
+import type { ResourceDefinition } from '../resources/definition.ts'
 import { CLEANUP_FINALIZER } from '../resources/kinds/customresourcedefinition.ts'
 import type { WatchCache } from './cache/watch-cache.ts'
 import { resourcePrefix } from './cache/watch-cache.ts'
@@ -54,7 +55,8 @@ export class CustomResources {
 
   #see(crd: KubeObject): void {
     const name = crd.metadata.name!
-    const established = isTrue(crd, 'Established')
+    // Whatever its status says: nothing takes the place of a built-in kind.
+    const established = isTrue(crd, 'Established') && !this.#clashes(crd)
     this.#kinds.setCustom(name, established ? definitionsFromCrd(crd) : [])
     this.#later(name)
   }
@@ -89,7 +91,7 @@ export class CustomResources {
   #others(crd: KubeObject): KubeObject[] {
     const resource = this.#cache.resource(resourcePrefix(GROUP, CRDS.resource))
     const [from, to] = resource.range('')
-    const others: KubeObject[] = []
+    const others: KubeObject[] = this.#kinds.builtIn(crd['spec'].group).map(asAccepted)
     for (let i = from; i < to; i++) {
       const other = resource.at(i)
       if (other.name !== crd.metadata.name) others.push(other.shared())
@@ -97,11 +99,17 @@ export class CustomResources {
     return others
   }
 
+  /** Objects of a built-in kind are not this definition's, to serve or to delete. */
+  #clashes(crd: KubeObject): boolean {
+    const { group, names } = crd['spec']
+    return this.#kinds.builtIn(group).some((d) => d.plural === names.plural || d.kind === names.kind)
+  }
+
   async #cleanUp(crd: KubeObject): Promise<void> {
     if (!(crd.metadata.finalizers ?? []).includes(CLEANUP_FINALIZER)) return
     const { group, names, versions } = crd['spec']
     const prefix = resourcePrefix(group, names.plural)
-    if (this.#cache.resource(prefix).size > 0) {
+    if (!this.#clashes(crd) && this.#cache.resource(prefix).size > 0) {
       const version = versions.find((v: { storage: boolean }) => v.storage) ?? versions[0]
       const id: ResourceId = { group, version: version.name, resource: names.plural }
       const { items } = await this.#client.list(id)
@@ -113,6 +121,24 @@ export class CustomResources {
     }
     const finalizers = (crd.metadata.finalizers ?? []).filter((f) => f !== CLEANUP_FINALIZER)
     await this.#client.update(CRDS, { ...crd, metadata: { ...crd.metadata, finalizers } })
+  }
+}
+
+/** A built-in kind as a definition that holds its names. */
+function asAccepted({ group, plural, singular, shortNames, kind, listKind }: ResourceDefinition): KubeObject {
+  const acceptedNames = {
+    plural,
+    singular,
+    shortNames: [...(shortNames ?? [])],
+    kind,
+    listKind: listKind ?? `${kind}List`,
+  }
+  return {
+    kind: 'CustomResourceDefinition',
+    apiVersion: `${GROUP}/v1`,
+    metadata: {},
+    spec: { group },
+    status: { acceptedNames },
   }
 }
 

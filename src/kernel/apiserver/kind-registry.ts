@@ -9,13 +9,20 @@ const keyOf = (group: string, version: string, plural: string): string => `${gro
 export class KindRegistry {
   readonly #byResource = new Map<string, Kind>()
   readonly #byKind = new Map<string, Kind>()
+  readonly #builtIn: readonly ResourceDefinition[]
   /** Keys of the kinds that one CustomResourceDefinition brought. */
   readonly #custom = new Map<string, readonly ResourceDefinition[]>()
   /** Counts up with every change. */
   generation = 0
 
   constructor(definitions: readonly ResourceDefinition[]) {
+    this.#builtIn = definitions
     for (const definition of definitions) this.#add(definition)
+  }
+
+  /** The kinds of a group that are the server's own. */
+  builtIn(group: string): readonly ResourceDefinition[] {
+    return this.#builtIn.filter((d) => d.group === group)
   }
 
   #add(definition: ResourceDefinition): void {

@@ -200,6 +200,8 @@ export function portNumber(value: number): string[] {
 /** Names that appear as one segment of a URL (RBAC). `prefix`: the value is a generateName. */
 export function pathSegmentName(value: string, prefix = false): string[] {
   if (!prefix && (value === '.' || value === '..')) return [`may not be '${value}'`]
+  // No path can name these: what had such a name could not be deleted.
+  if (value.includes('\0') || !value.isWellFormed()) return ['may not contain NUL or unpaired surrogates']
   return ['/', '%'].filter((c) => value.includes(c)).map((c) => `may not contain '${c}'`)
 }
 
