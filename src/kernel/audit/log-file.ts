@@ -99,8 +99,10 @@ export class AuditLog implements Auditor {
     try {
       const { omitManagedFields } = this.#decide(record.attributes, record.user)
       // Whatever level the caller came with: bodies that may hold secrets are not written.
-      const shown = level !== 'Metadata' && this.#isCapped(record.attributes) ? 'Metadata' : level
-      return `${JSON.stringify(auditEvent(shown, record, omitManagedFields))}\n`
+      const event = this.#isCapped(record.attributes)
+        ? auditEvent('Metadata', withoutQuotes(record), omitManagedFields)
+        : auditEvent(level, record, omitManagedFields)
+      return `${JSON.stringify(event)}\n`
     } catch (error) {
       this.#drop(1, (error as Error).message)
       return undefined
@@ -184,4 +186,11 @@ export class AuditLog implements Auditor {
     if (this.#scheduled || this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve))
     closeSync(this.#fd)
   }
+}
+
+/** Why a body was refused often quotes it. */
+function withoutQuotes(record: AuditRecord): AuditRecord {
+  if (record.reason !== 'BadRequest' && record.reason !== 'Invalid') return record
+  const { message: _, ...rest } = record
+  return rest
 }
