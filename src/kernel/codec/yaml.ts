@@ -43,10 +43,16 @@ function load(text: string): { value: unknown; duplicates: string[] } {
   }
 }
 
+/** Where a reason begins to quote. */
+const QUOTE = /\s*(?:"|!<|: ).*$/s
+
 function toApiError(error: unknown): Error {
-  // The exception's message quotes the document; its reason does not, apart from names of tags and anchors.
+  // The exception's message quotes the document, and its reason names tags and anchors: a password that begins with
+  // '!' or '*' and was not quoted.
   if (error instanceof yaml.YAMLException)
-    return badRequest(`yaml: ${error.mark === undefined ? '' : `line ${error.mark.line + 1}: `}${error.reason}`)
+    return badRequest(
+      `yaml: ${error.mark === undefined ? '' : `line ${error.mark.line + 1}: `}${error.reason.replace(QUOTE, '')}`,
+    )
   if (error instanceof RangeError) return badRequest('yaml: nesting is too deep')
   return error instanceof Error ? error : new Error(String(error))
 }
