@@ -49,7 +49,9 @@ function open(method: string, path: string, o: CallOptions): Promise<IncomingMes
   const headers = {
     Accept: o.accept ?? 'application/json',
     'User-Agent': 'conformance/1',
-    ...(body === undefined ? {} : { 'Content-Type': o.type ?? 'application/json' }),
+    ...(body === undefined
+      ? {}
+      : { 'Content-Type': o.type ?? 'application/json', 'Content-Length': String(Buffer.byteLength(body)) }),
     ...(o.token === undefined ? {} : { Authorization: `Bearer ${o.token}` }),
     ...o.headers,
   }

@@ -8,7 +8,7 @@ import { isTrue, type RequestInfo } from '../request-info.ts'
 import { patchScale } from '../subresources/patch-scale.ts'
 import { scaleOf, withScale } from '../subresources/scale.ts'
 import { cacheKey } from '../verbs/commit.ts'
-import { create, type WriteResult } from '../verbs/create.ts'
+import { bindNamespace, create, type WriteResult } from '../verbs/create.ts'
 import { deleteCollection, deletedStatus, deleteOne, isDryRun, parseDeleteOptions } from '../verbs/delete.ts'
 import { type ListParameters, list, parseResourceVersion } from '../verbs/list.ts'
 import { PATCH_TYPES, type PatchKind, patch, refuseUnknown } from '../verbs/patch.ts'
@@ -482,7 +482,10 @@ async function virtualCreate(r: ResourceRequest, key: string): Promise<void> {
     wanted === undefined
       ? await readObject(r, r.kind, parameters.fieldValidation)
       : await readForeign(r, wanted, parameters.fieldValidation)
-  if (wanted === undefined) checkReview(r.kind, body)
+  if (wanted === undefined) {
+    bindNamespace(r.kind, body, namespaceOf(r))
+    checkReview(r.kind, body)
+  }
   const answer = await handler({
     core,
     kind: r.kind,

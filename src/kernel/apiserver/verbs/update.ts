@@ -119,7 +119,7 @@ async function attemptChange(
   object = request.object!
   const context = { now, subresource: what.subresource, user: caller.user.name, userInfo: caller.user }
   strategy?.prepareForUpdate?.(object, old, context)
-  if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(object, old)
+  if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(kind, object, old)
   const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
   for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? [])
@@ -194,13 +194,17 @@ function resetForSubresource(kind: Kind, object: KubeObject, old: KubeObject, su
   } else if (subresource === '' && kind.subresource('status') !== undefined) restore(object, old, 'status')
 }
 
-function nextGeneration(object: KubeObject, old: KubeObject): number {
+function nextGeneration(kind: Kind, object: KubeObject, old: KubeObject): number {
   const before = old.metadata.generation ?? 1
-  return jsonEqual(withoutMeta(object), withoutMeta(old)) ? before : before + 1
+  // A custom kind without the status subresource has no field of that meaning.
+  const hasStatus = !kind.definition.custom || kind.subresource('status') !== undefined
+  return jsonEqual(counted(object, hasStatus), counted(old, hasStatus)) ? before : before + 1
 }
 
-function withoutMeta(object: KubeObject): JsonObject {
-  const { metadata: _metadata, status: _status, ...rest } = object
+/** What changes of are counted in metadata.generation. */
+function counted(object: KubeObject, hasStatus: boolean): JsonObject {
+  const { metadata: _metadata, ...rest } = object
+  if (hasStatus) delete rest['status']
   return rest
 }
 

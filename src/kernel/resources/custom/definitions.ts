@@ -91,7 +91,11 @@ export function definitionsFromCrd(crd: KubeObject): ResourceDefinition[] {
         subresources,
         columns: customColumns(version.additionalPrinterColumns as PrinterColumn[] | undefined),
         selectableFields: selectableFields(version),
-        strategy: { hasGeneration: true, warnings: finalizerWarnings },
+        strategy: {
+          hasGeneration: true,
+          warnings: finalizerWarnings,
+          ...(subresources.some((s) => s.name === 'status') ? { prepareForCreate: dropStatus } : {}),
+        },
         custom: true,
         ...(storage === undefined ? {} : { storageVersion: storage }),
         ...(scale ? { scale } : {}),
@@ -99,6 +103,11 @@ export function definitionsFromCrd(crd: KubeObject): ResourceDefinition[] {
         annotations: { customResourceDefinition: crd.metadata.name } satisfies JsonObject,
       }
     })
+}
+
+/** Where status is a subresource, only writes to that set it. */
+function dropStatus(object: KubeObject): void {
+  delete object['status']
 }
 
 /** Finalizers of custom objects need no domain, but should have one. */

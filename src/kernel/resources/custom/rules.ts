@@ -129,7 +129,9 @@ class Compiler {
         if (expression.type === wanted || expression.type === 'dyn') return expression
         this.errors.push(fieldError.invalid(`${at}.${field}`, raw, `must evaluate to a ${wanted}`))
       } catch (error) {
-        this.errors.push(fieldError.invalid(`${at}.${field}`, raw, `compilation failed: ${(error as Error).message}`))
+        // cel-go's words for a field that the schema does not have.
+        const message = (error as Error).message.replace(/^No such key: (\S+)/, "undefined field '$1'")
+        this.errors.push(fieldError.invalid(`${at}.${field}`, raw, `compilation failed: ${message}`))
       }
       return undefined
     }
