@@ -79,3 +79,51 @@ describe('a name that no path can carry is no name', () => {
       assert.equal((await send('POST', `${RBAC}/roles`, { metadata: { name }, rules: [] })).code, 422),
     )
 })
+
+describe('evictions', () => {
+  const policy = '/apis/policy/v1/namespaces/default/poddisruptionbudgets'
+  const pods = ['e1', 'e2', 'e3']
+  const evict = (name: string, more: object = {}): Promise<Answer> =>
+    send('POST', `${NAMESPACE}/pods/${name}/eviction`, { metadata: { name }, ...more })
+  before(async () => {
+    const metadata = { name: 'budget' }
+    const spec = { minAvailable: 1, selector: { matchLabels: { app: 'evicted' } } }
+    assert.equal((await send('POST', policy, { metadata, spec })).code, 201)
+    const status = {
+      disruptionsAllowed: 1,
+      currentHealthy: 2,
+      desiredHealthy: 1,
+      expectedPods: 2,
+      observedGeneration: 1,
+    }
+    assert.equal((await send('PATCH', `${policy}/budget/status`, { status })).code, 200)
+    for (const name of pods) {
+      const pod = {
+        metadata: { name, labels: { app: 'evicted' } },
+        spec: { nodeName: 'n', containers: [{ name: 'c', image: 'i' }] },
+      }
+      assert.equal((await send('POST', `${NAMESPACE}/pods`, pod)).code, 201)
+      const conditions = [{ type: 'Ready', status: 'True' }]
+      const running = { status: { phase: 'Running', conditions } }
+      assert.equal((await send('PATCH', `${NAMESPACE}/pods/${name}/status`, running)).code, 200)
+    }
+  })
+  test('of another name or namespace than the path', async () => {
+    assert.equal((await evict('e1', { metadata: { name: 'e2' } })).code, 400)
+    assert.equal((await evict('e1', { metadata: { name: 'e1', namespace: 'other' } })).code, 400)
+  })
+  test('a dry run takes nothing', async () => {
+    assert.equal((await evict('e1', { deleteOptions: { dryRun: ['All'] } })).code, 201)
+    assert.equal((await send('GET', `${policy}/budget`)).json()['status']?.['disruptionsAllowed' as never], 1)
+  })
+  test('at the same time cannot share one disruption', async () => {
+    const codes = await Promise.all(pods.map(async (name) => (await evict(name)).code))
+    assert.deepEqual(codes.sort(), [201, 429, 429])
+    const { disruptionsAllowed, disruptedPods } = (await send('GET', `${policy}/budget`)).json()['status'] as {
+      disruptionsAllowed: number
+      disruptedPods: object
+    }
+    assert.equal(disruptionsAllowed, 0)
+    assert.equal(Object.keys(disruptedPods).length, 1)
+  })
+})
