@@ -22,7 +22,8 @@ import { BASE_TLS, createListener } from './http/listener.ts'
 import { KindRegistry } from './kind-registry.ts'
 import { Metrics } from './metrics.ts'
 import { OpenApi } from './openapi/openapi.ts'
-import { bindPod, evictPod } from './subresources/pod-writes.ts'
+import { evictPod } from './subresources/eviction.ts'
+import { bindPod } from './subresources/pod-writes.ts'
 import type { VirtualHandler } from './virtual.ts'
 
 /** What the server's wiring gets to build its access control from. */

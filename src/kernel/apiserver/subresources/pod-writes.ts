@@ -1,9 +1,7 @@
 import type { KubeObject } from '../../api/object.ts'
-import { compileLabelSelector, matchesSelector } from '../../api/selectors.ts'
-import { ApiError, badRequest, conflict } from '../../api/status.ts'
+import { badRequest, conflict } from '../../api/status.ts'
 import { isoSeconds } from '../verbs/create.ts'
-import { deleteOne, parseDeleteOptions } from '../verbs/delete.ts'
-import { change, current } from '../verbs/update.ts'
+import { change } from '../verbs/update.ts'
 import type { VirtualHandler } from '../virtual.ts'
 
 const SUCCESS: KubeObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
@@ -13,7 +11,11 @@ export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, bod
   const target: string | undefined = body['target']?.name
   if (!target) throw badRequest('target.name is required')
   if (body['target']?.kind && body['target'].kind !== 'Node') throw badRequest('the target of a binding must be a Node')
-  const podName = name || body.metadata.name || ''
+  const { name: named = name, namespace: inside = namespace } = body.metadata
+  if (named !== name && named !== '') throw badRequest('name in URL does not match name in Binding object')
+  if (inside !== namespace && inside !== '')
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  const podName = name
   await change(
     core,
     kind,
@@ -60,32 +62,5 @@ export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, bod
     { dryRun, fieldManager: '', options: undefined },
     caller,
   )
-  return SUCCESS
-}
-
-/** POST pods/NAME/eviction (policy/v1): a delete that honours PodDisruptionBudgets. */
-export const evictPod: VirtualHandler = async ({ core, kind, namespace, name, body, dryRun, caller }) => {
-  const entry = await current(core, kind, namespace, name)
-  const budgets = core.kinds.get('policy', 'v1', 'poddisruptionbudgets')
-  if (entry !== undefined && budgets !== undefined) {
-    const resource = core.cache.resource(budgets.prefix)
-    const [from, to] = resource.range(namespace)
-    for (let i = from; i < to; i++) {
-      const budget = resource.at(i).shared()
-      const selector = compileLabelSelector(budget['spec']?.selector)
-      if (selector === undefined || !matchesSelector(selector, entry.labels)) continue
-      if ((budget['status']?.disruptionsAllowed ?? 0) > 0) continue
-      throw new ApiError('TooManyRequests', "Cannot evict pod as it would violate the pod's disruption budget.", {
-        causes: [
-          {
-            reason: 'DisruptionBudget',
-            message: `The disruption budget ${budget.metadata.name} needs ${budget['status']?.desiredHealthy ?? 0} healthy pods and has ${budget['status']?.currentHealthy ?? 0} currently`,
-          },
-        ],
-      })
-    }
-  }
-  const options = parseDeleteOptions(body['deleteOptions'], new URLSearchParams())
-  await deleteOne(core, kind, namespace, name, { ...options, dryRun: dryRun || options.dryRun }, caller)
   return SUCCESS
 }
