@@ -23,7 +23,7 @@ export function listName(definition: ResourceDefinition): string {
 const listKindOf = (definition: ResourceDefinition): string => definition.listKind ?? `${definition.kind}List`
 
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1.'
-const API_VERSION = 'Version of the schema in which this object is written.'
+const API_VERSION = 'APIVersion defines in which version of the schema this object is written.'
 const KIND = 'The REST resource that this object represents.'
 
 /** The definitions of a kind that brings its own schema: the kind and, unless it is built in, its list. */
@@ -52,7 +52,7 @@ export function ownDefinitions(definition: ResourceDefinition): Map<string, Sche
       ...schema.properties,
       apiVersion: { type: 'string', description: API_VERSION },
       kind: { type: 'string', description: KIND },
-      metadata: { ...refTo(`${META}ObjectMeta`), description: 'Standard metadata of an object.' },
+      metadata: { ...refTo(`${META}ObjectMeta`), description: "Standard object's metadata." },
     },
     'x-kubernetes-group-version-kind': [{ group, version, kind }],
   })

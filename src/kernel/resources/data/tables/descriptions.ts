@@ -152,7 +152,8 @@ export const DESCRIPTIONS: Readonly<Record<string, string>> = {
 }
 
 /** Of top-level fields. */
-export const API_VERSION_DESCRIPTION = 'Group and version of the schema in which this object is written.'
+export const API_VERSION_DESCRIPTION =
+  'APIVersion defines in which group and version of the schema this object is written.'
 export const KIND_DESCRIPTION = 'The kind of this object.'
 
 /** By the name of a field, for fields that have no description of their own. */
@@ -163,7 +164,7 @@ export const COMMON_FIELDS: Readonly<Record<string, string>> = {
   matchExpressions: 'Requirements that must all be met.',
   matchLabels: 'Labels that must all be there with these values.',
   message: 'Details for people to read.',
-  metadata: 'Standard metadata: name, namespace, labels and so on.',
+  metadata: "Standard object's metadata: name, namespace, labels and so on.",
   namespaceSelector: 'Selects namespaces by their labels.',
   observedGeneration: 'The generation of the object that this state describes.',
   podSelector: 'Selects pods by their labels.',
@@ -317,7 +318,7 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'core.v1.VolumeMount.readOnly': 'Whether writing is forbidden.',
   'core.v1.VolumeMount.subPath': 'Folder or file of the volume to mount instead of its root.',
   'meta.v1.ObjectMeta.annotations': 'Keys and values for tools; not for selecting.',
-  'meta.v1.ObjectMeta.creationTimestamp': 'When the object was created. Set by the server.',
+  'meta.v1.ObjectMeta.creationTimestamp': 'CreationTimestamp is a timestamp of the server: when it created the object.',
   'meta.v1.ObjectMeta.deletionGracePeriodSeconds': 'Seconds that the deletion in progress gives.',
   'meta.v1.ObjectMeta.deletionTimestamp': 'When the object will be gone; there once deletion was asked for.',
   'meta.v1.ObjectMeta.finalizers': 'Who must finish before a deleted object goes.',
