@@ -1,8 +1,8 @@
-import { existsSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processStartTime } from '../../platform/process.ts'
 import { clusterPaths, runningControlPlane } from '../cluster.ts'
-import { CliError } from '../error.ts'
+import { deleteData } from '../data-folder.ts'
 import { say, step } from '../output.ts'
 
 const GRACE_MS = 15_000
@@ -25,7 +25,6 @@ export async function down(options: { name?: string; dataDir?: string; deleteDat
     })
   rmSync(paths.process, { force: true })
   if (!options.deleteData) return
-  if (existsSync(paths.directory) && !existsSync(paths.settings) && !existsSync(paths.pki))
-    throw new CliError(`${paths.directory} does not look like the data of a cluster: not deleted`)
-  await step(`deleting ${paths.directory}`, async () => rmSync(paths.directory, { recursive: true, force: true }))
+  const left = await step(`deleting the data in ${paths.directory}`, async () => deleteData(paths.directory))
+  if (left.length > 0) say(`kept in ${paths.directory}, as it is not the cluster's: ${left.join(', ')}`)
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { writePrivate } from '../../platform/files.ts'
 import { adminClient } from '../admin.ts'
 import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
+import { requireDataFolder } from '../data-folder.ts'
 import { CliError } from '../error.ts'
 import { print, say, step } from '../output.ts'
 import { requireEtcd } from '../packages.ts'
@@ -29,6 +30,7 @@ export async function up(options: Record<string, unknown>): Promise<void> {
     return summary(paths, running.port)
   }
   if (settings.store === 'etcd' && settings.etcdEndpoints.length === 0) await requireEtcd()
+  requireDataFolder(paths.directory)
   mkdirSync(dirname(paths.log), { recursive: true, mode: 0o700 })
   mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
   const pid = await step('starting the control plane', () => start(paths, settings))
