@@ -128,3 +128,54 @@ describe('a definition of a built-in kind', () => {
       assert.equal(await count(builtIn), before)
     })
 })
+
+describe('who may list and watch one name', () => {
+  const path = '/api/v1/namespaces/mine/configmaps'
+  const one = 'fieldSelector=metadata.name%3Dopen'
+  before(async () => {
+    for (const name of ['open', 'closed']) assert.equal((await send('POST', path, { metadata: { name } })).code, 201)
+    const verbs = ['list', 'watch', 'deletecollection']
+    await grant('narrow', [{ verbs, apiGroups: [''], resources: ['configmaps'], resourceNames: ['open'] }])
+  })
+  const names = (answer: Answer): unknown[] =>
+    (answer.json() as unknown as { items: { metadata: { name: string } }[] }).items.map((i) => i.metadata.name)
+  for (const query of [one, `${one}%2Cmetadata.namespace%3Dmine`])
+    test(`lists it with ${query}`, async () => {
+      const answer = await send('GET', `${path}?${query}`, undefined, 'narrow')
+      assert.equal(answer.code, 200, answer.body)
+      assert.deepEqual(names(answer), ['open'])
+    })
+  test('watches it', async () => {
+    const answer = await send('GET', `${path}?watch=1&timeoutSeconds=1&${one}`, undefined, 'narrow')
+    assert.equal(answer.code, 200)
+    assert.deepEqual(
+      answer.body
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).object.metadata.name),
+      ['open'],
+    )
+  })
+  for (const query of [
+    '',
+    'fieldSelector=metadata.name%3Dclosed',
+    'fieldSelector=metadata.name%3Dclosed%2Cmetadata.name%3Dopen',
+    'fieldSelector=metadata.name%21%3Dclosed',
+    'fieldSelector=metadata.name%3Dopen%2F..',
+    `fieldSelector=&${one}`,
+    'fieldSelector=%2C%2C%3D',
+    'labelSelector=metadata.name%3Dopen',
+  ])
+    test(`lists nothing with ${JSON.stringify(query)}`, async () =>
+      assert.equal((await send('GET', `${path}?${query}`, undefined, 'narrow')).code, 403))
+  test('does not delete with it', async () =>
+    assert.equal((await send('DELETE', `${path}?${one}`, undefined, 'narrow')).code, 403))
+  test('gets nothing else by asking for two', async () => {
+    const two = 'fieldSelector=metadata.name%3Dopen%2Cmetadata.name%3Dclosed'
+    assert.deepEqual(names(await send('GET', `${path}?${two}`, undefined, 'narrow')), [])
+  })
+  test('and the last of two parameters does not count', async () => {
+    const answer = await send('GET', `${path}?${one}&fieldSelector=metadata.name%3Dclosed`, undefined, 'narrow')
+    assert.deepEqual(names(answer), ['open'])
+  })
+})

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Json, JsonObject } from '../../api/object.ts'
+import { parseFieldSelector } from '../../api/selectors.ts'
 import { ApiError, forbidden } from '../../api/status.ts'
 import type { AuditLevel, Auditor, AuditRecord, AuditStage } from '../../audit/types.ts'
 import { impersonationChecks, parseImpersonation } from '../../authn/impersonation.ts'
@@ -9,6 +10,7 @@ import type { AuthnRequest, AuthnVerdict, UserInfo } from '../../authn/types.ts'
 import { ANONYMOUS } from '../../authn/types.ts'
 import { forbiddenMessage } from '../../authz/message.ts'
 import type { Attributes, Decision } from '../../authz/types.ts'
+import { pathSegmentName } from '../../resources/validation/names.ts'
 import type { ApiCore } from '../core.ts'
 import type { Metrics } from '../metrics.ts'
 import { parseRequest, type RequestInfo } from '../request-info.ts'
@@ -52,7 +54,11 @@ export class RequestHandler {
   handle = (req: IncomingMessage, res: ServerResponse): void => {
     const exchange = new Exchange(this.#o, req, res, this.#longRunning)
     if (this.#closing) res.setHeader('Connection', 'close')
-    void this.#serve(exchange)
+    // What even failing could not handle ends this connection, never the process.
+    this.#serve(exchange).catch((error: Error) => {
+      this.#o.core.log('error', 'a request could not be ended', { error: error.stack ?? error.message })
+      res.destroy()
+    })
   }
 
   async #serve(exchange: Exchange): Promise<void> {
@@ -355,6 +361,19 @@ export function attributesOf(info: RequestInfo, user: UserInfo, verb: string): A
     resource: info.resource,
     subresource: info.subresource,
     namespace: info.namespace,
-    name: info.name,
+    name: info.name === '' && (verb === 'list' || verb === 'watch') ? selectedName(info.query) : info.name,
+  }
+}
+
+/** Who may list or watch one name may do so with a field selector that admits no other, as in kube-apiserver. */
+function selectedName(query: URLSearchParams): string {
+  const selector = query.get('fieldSelector')
+  if (!selector) return ''
+  try {
+    const name = parseFieldSelector(selector).find((f) => f.field === 'metadata.name' && f.equal)?.value ?? ''
+    return pathSegmentName(name).length === 0 ? name : ''
+  } catch (error) {
+    if (error instanceof ApiError) return '' // the list says what is wrong with it, to who may list
+    throw error
   }
 }
