@@ -6,7 +6,7 @@ import type { KindRegistry } from '../kind-registry.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OpenApi } from '../openapi/openapi.ts'
 import type { RequestInfo } from '../request-info.ts'
-import { methodNotAllowed, unknownPath } from './resource.ts'
+import { methodNotAllowed, unknownPath } from './resource-request.ts'
 import { sendBytes } from './respond.ts'
 
 /** version.Info: what `kubectl version` shows. */

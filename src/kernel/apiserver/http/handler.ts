@@ -18,7 +18,8 @@ import { storeFailure } from '../verbs/commit.ts'
 import type { VirtualHandlers } from '../virtual.ts'
 import { RequestCaller, warningHeader } from './caller.ts'
 import type { Endpoints } from './endpoints.ts'
-import { handleResource, unknownPath } from './resource.ts'
+import { handleResource } from './resource.ts'
+import { unknownPath } from './resource-request.ts'
 import { sendStatus, statusOf } from './respond.ts'
 
 export type HandlerOptions = {

@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { AdmissionRequest } from '../../admission/types.ts'
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, invalid } from '../../api/status.ts'
 import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
@@ -7,6 +6,7 @@ import { Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
 import type { Kind } from '../kind.ts'
+import { admissionRequest } from './admission-request.ts'
 import { duplicateName, put } from './commit.ts'
 
 export type WriteResult = { entry: Entry; created: boolean }
@@ -78,21 +78,13 @@ export async function create(
     object = kind.fieldManager('').update(undefined, object, manager, isoSeconds(now))
   }
 
-  const request: AdmissionRequest = {
-    operation: 'CREATE',
-    definition,
-    subresource: '',
-    namespace: definition.kind === 'Namespace' && definition.group === '' ? (meta.name ?? '') : namespace,
-    name: object.metadata.name ?? '',
-    object,
-    oldObject: undefined,
-    user: caller.user,
-    dryRun: parameters.dryRun,
-    options: parameters.options,
-    warn: caller.warn,
-    annotateAudit: caller.annotateAudit,
-    signal: caller.signal,
-  }
+  const request = admissionRequest(
+    'CREATE',
+    kind,
+    { namespace, name: object.metadata.name ?? '', object, oldObject: undefined },
+    parameters,
+    caller,
+  )
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
   object = request.object!

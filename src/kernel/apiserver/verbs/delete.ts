@@ -1,9 +1,9 @@
-import type { AdmissionRequest } from '../../admission/types.ts'
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, conflict, invalid, notFound, type Status } from '../../api/status.ts'
 import type { Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller } from '../core.ts'
 import type { Kind } from '../kind.ts'
+import { admissionRequest } from './admission-request.ts'
 import { cacheKey, put, remove } from './commit.ts'
 import { isoSeconds, unsaved } from './create.ts'
 import { type ListPage, type ListParameters, list } from './list.ts'
@@ -109,24 +109,15 @@ async function attemptDelete(
   parameters: DeleteParameters,
   caller: Caller,
 ): Promise<DeleteResult | undefined> {
-  const { definition } = kind
   const old = kind.read(entry)
   checkPreconditions(kind, old, parameters)
-  const request: AdmissionRequest = {
-    operation: 'DELETE',
-    definition,
-    subresource: '',
-    namespace: definition.kind === 'Namespace' && definition.group === '' ? entry.name : entry.namespace,
-    name: entry.name,
-    object: undefined,
-    oldObject: old,
-    user: caller.user,
-    dryRun: parameters.dryRun,
-    options: parameters.options,
-    warn: caller.warn,
-    annotateAudit: caller.annotateAudit,
-    signal: caller.signal,
-  }
+  const request = admissionRequest(
+    'DELETE',
+    kind,
+    { namespace: entry.namespace, name: entry.name, object: undefined, oldObject: old },
+    parameters,
+    caller,
+  )
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
   const validating = core.admission.validate(request)

@@ -1,4 +1,3 @@
-import type { AdmissionRequest } from '../../admission/types.ts'
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
 import { badRequest, conflict, invalid, notFound } from '../../api/status.ts'
 import { jsonEqual } from '../../merge/json-value.ts'
@@ -7,6 +6,7 @@ import { cloneObject, type Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
 import type { Kind } from '../kind.ts'
+import { admissionRequest } from './admission-request.ts'
 import { cacheKey, put, remove } from './commit.ts'
 import { bindNamespace, create, isoSeconds, unsaved, type WriteResult } from './create.ts'
 
@@ -99,21 +99,13 @@ async function attemptChange(
         .update(old, object, managerName(parameters.fieldManager, caller.userAgent), isoSeconds(now))
   if (!what.skipReset) resetForSubresource(kind, object, old, what.subresource)
 
-  const request: AdmissionRequest = {
-    operation: 'UPDATE',
-    definition,
-    subresource: what.subresource,
-    namespace: definition.kind === 'Namespace' && definition.group === '' ? entry.name : entry.namespace,
-    name: entry.name,
-    object,
-    oldObject: old,
-    user: caller.user,
-    dryRun: parameters.dryRun,
-    options: parameters.options,
-    warn: caller.warn,
-    annotateAudit: caller.annotateAudit,
-    signal: caller.signal,
-  }
+  const request = admissionRequest(
+    'UPDATE',
+    kind,
+    { subresource: what.subresource, namespace: entry.namespace, name: entry.name, object, oldObject: old },
+    parameters,
+    caller,
+  )
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
   object = request.object!
