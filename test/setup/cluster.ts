@@ -1,6 +1,6 @@
 import { type ExecFileException, execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -45,8 +45,10 @@ export type TestCluster = {
 export type KubectlVersion = '1.20' | '1.32' | '1.36'
 export const KUBECTL_VERSIONS: readonly KubectlVersion[] = ['1.20', '1.32', '1.36']
 
+const cacheHome = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache')
+
 export function testProgram(name: string): string | undefined {
-  const path = join(process.env['RAMPART_TEST_BIN'] ?? join(root, '.cache/test/bin'), name)
+  const path = join(process.env['RAMPART_TEST_BIN'] ?? join(cacheHome, 'rampart-test', 'bin'), name)
   return existsSync(path) ? path : undefined
 }
 

@@ -1,8 +1,9 @@
-# Programs that the end-to-end suites drive: etcd 3.4, and kubectl 1.20, 1.32 and 1.36, unpacked into .cache (nothing of
-# it is installed). Sourced by test/run.sh; needs apt-get, as root or not; sets RAMPART_TEST_BIN.
+# Programs that the end-to-end suites drive: etcd 3.4, and kubectl 1.20, 1.32 and 1.36, unpacked into the user's cache
+# folder, where every checkout finds them again (nothing of it is installed). Sourced by test/run.sh; needs apt-get, as
+# root or not; sets RAMPART_TEST_BIN.
 # A program that cannot be had is named; the suite that needs it says that it skipped. With CI=true that is an error.
 
-cache=$root/.cache/test
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/rampart-test
 RAMPART_TEST_BIN=$cache/bin
 export RAMPART_TEST_BIN
 mkdir -p "$RAMPART_TEST_BIN"
@@ -43,6 +44,10 @@ unpack() {
   return 1
 }
 
+# Two test runs side by side do not fill the cache over each other.
+exec 8>"$cache/lock"
+! command -v flock >/dev/null 2>&1 || flock 8
+
 missing=''
 need() {
   unpack "$@" || missing="$missing $4"
@@ -58,3 +63,6 @@ if [ -n "$missing" ]; then
   echo "not to be had here:$missing (the suites that need them say what they skip)" >&2
   [ "${CI:-}" != true ] || exit 1
 fi
+exec 8>&-
+PATH=$RAMPART_TEST_BIN:$PATH
+export PATH
