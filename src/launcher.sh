@@ -34,8 +34,9 @@ rampart_install() {
       if [ "$(cat "node_modules/.rampart-$kind" 2>/dev/null || true)" = "$stamp" ]; then exit 0; fi
     fi
     # Not "npm ci": it refuses a lock file from which a mirror lacked packages of other platforms.
-    # shellcheck disable=SC2086
-    npm install --no-save $omit --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier >&2 || exit 3
+    # What npm has in its cache needs no network; the rest does.
+    set -- --no-save $omit --ignore-scripts --no-audit --no-fund --loglevel=error --no-update-notifier
+    npm install --offline "$@" >/dev/null 2>&1 || npm install "$@" >&2 || exit 3
     printf '%s' "$stamp" >"node_modules/.rampart-$kind"
   ) || {
     rampart_say "the packages could not be installed in $root"
