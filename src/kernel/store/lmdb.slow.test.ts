@@ -60,7 +60,13 @@ async function check(store: Store, acknowledged: Acknowledged[]): Promise<void> 
 
 async function checkDeleted(store: Store, key: string, after: number): Promise<void> {
   const recorder = new Recorder(store, { key, fromRevision: after + 1 })
-  await recorder.reached(store, await store.revision())
+  try {
+    await recorder.reached(store, await store.revision())
+  } catch (error) {
+    // The writer compacts too: a deletion below what it compacted is no longer told, as no read of that past is.
+    if (error instanceof Error && error.message.includes(CompactedError.name)) return
+    throw error
+  }
   assert.equal(recorder.events.at(-1)?.type, 'delete', `${key} of ${after} is gone without a deletion`)
   recorder.watch.cancel()
 }
