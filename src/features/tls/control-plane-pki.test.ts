@@ -273,9 +273,9 @@ test('pki: a server admits clients of the client authorities only, before and af
   const time = clock()
   const pki = open({ clock: time })
   const server = createServer(
+    // Tokens need no certificate, so the handshake lets callers without one pass; this test looks at the verdict itself.
     { ...pki.serverContext(), requestCert: true, rejectUnauthorized: false },
     (request, response) => {
-      // Tokens need no certificate, so the handshake lets callers without one pass; this test looks at the verdict itself.
       const socket = request.socket as TLSSocket
       response.end(
         JSON.stringify({

@@ -70,6 +70,7 @@ describe('remote client', () => {
     authority = await testAuthority('test-ca')
     pair = await authority.issue('server', ['127.0.0.1', 'api.example'])
     sockets = new Set()
+    // As the API server's listener: callers without a certificate come with a token; the tests look at `authorized`.
     server = createServer({ ...pair, ca: authority.ca, requestCert: true, rejectUnauthorized: false }, (req, res) => {
       const chunks: Buffer[] = []
       req.on('data', (chunk: Buffer) => chunks.push(chunk))

@@ -1,54 +1,25 @@
 import type { KubeObject } from '../../api/object.ts'
 import { compileLabelSelector } from '../../api/selectors.ts'
-import { badRequest, invalid } from '../../api/status.ts'
+import { readScale, type Scale, writeScale } from '../../resources/custom/index.ts'
+import type { ResourceDefinition } from '../../resources/definition.ts'
 import type { Kind } from '../kind.ts'
 
-type ScalePaths = { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string }
+/** Where the built-in kinds that scale have their replicas; their selector is no text and is written out below. */
+const BUILT_IN = { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' }
 
-const BUILT_IN: ScalePaths = { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' }
-
-function at(object: unknown, path: string): unknown {
-  let value = object
-  for (const field of path.split('.').slice(1)) {
-    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, field)) return undefined
-    value = (value as Record<string, unknown>)[field]
-  }
-  return value
-}
-
-function setAt(object: KubeObject, path: string, value: number): void {
-  const fields = path.split('.').slice(1)
-  let target = object as Record<string, unknown>
-  for (const field of fields.slice(0, -1)) {
-    if (!Object.hasOwn(target, field) || typeof target[field] !== 'object' || target[field] === null)
-      Object.defineProperty(target, field, { value: {}, enumerable: true, configurable: true, writable: true })
-    target = target[field] as Record<string, unknown>
-  }
-  target[fields.at(-1)!] = value
+function scaled(kind: Kind): ResourceDefinition {
+  return kind.definition.custom ? kind.definition : { ...kind.definition, scale: BUILT_IN }
 }
 
 /** autoscaling/v1 Scale of an object of a kind with that subresource. */
-export function scaleOf(kind: Kind, object: KubeObject): KubeObject {
-  const paths = kind.definition.scale ?? BUILT_IN
-  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata
-  const selector = selectorOf(kind, object, paths)
-  return {
-    kind: 'Scale',
-    apiVersion: 'autoscaling/v1',
-    metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      uid,
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-      creationTimestamp,
-    },
-    spec: { replicas: Number(at(object, paths.specReplicasPath) ?? 0) },
-    status: { replicas: Number(at(object, paths.statusReplicasPath) ?? 0), ...(selector === '' ? {} : { selector }) },
-  }
+export function scaleOf(kind: Kind, object: KubeObject): Scale {
+  const scale = readScale(object, scaled(kind))
+  const selector = kind.definition.custom ? '' : selectorOf(kind, object)
+  if (selector !== '') scale.status.selector = selector
+  return scale
 }
 
-function selectorOf(kind: Kind, object: KubeObject, paths: ScalePaths): string {
-  if (kind.definition.custom) return String(paths.labelSelectorPath ? (at(object, paths.labelSelectorPath) ?? '') : '')
+function selectorOf(kind: Kind, object: KubeObject): string {
   const selector = object['spec']?.selector
   if (kind.definition.kind === 'ReplicationController')
     return Object.entries((selector ?? {}) as Record<string, string>)
@@ -70,19 +41,7 @@ function selectorOf(kind: Kind, object: KubeObject, paths: ScalePaths): string {
 
 /** The object with the replicas that a written Scale asks for. */
 export function withScale(kind: Kind, object: KubeObject, scale: KubeObject): KubeObject {
-  const replicas: unknown = scale['spec']?.replicas ?? 0
-  if (scale.kind !== 'Scale') throw badRequest(`expected a Scale, got ${scale.kind}`)
-  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) throw badRequest('spec.replicas must be an integer')
-  if (replicas < 0)
-    throw invalid('autoscaling', 'Scale', object.metadata.name ?? '', [
-      {
-        type: 'FieldValueInvalid',
-        field: 'spec.replicas',
-        value: replicas,
-        detail: 'must be greater than or equal to 0',
-      },
-    ])
+  writeScale(object, scaled(kind), scale)
   if (scale.metadata?.resourceVersion) object.metadata.resourceVersion = scale.metadata.resourceVersion
-  setAt(object, (kind.definition.scale ?? BUILT_IN).specReplicasPath, replicas)
   return object
 }
