@@ -1,0 +1,130 @@
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { KubeObject } from '../kernel/api/object.ts'
+import { decodeJson } from '../kernel/codec/json.ts'
+import { decodeYaml } from '../kernel/codec/yaml.ts'
+import { CliError } from './error.ts'
+
+/** One object of a manifest, and where it begins. */
+export type ManifestObject = {
+  object: KubeObject
+  /** Path as given, or `-`. */
+  file: string
+  /** 1-based line of the document in which the object stands. */
+  line: number
+}
+
+/** A stretch of YAML between `---` lines. */
+export type ManifestDocument = { file: string; line: number; text: string }
+
+export const MAX_FILE_BYTES: number = 64 * 1024 * 1024
+export const MAX_DOCUMENT_BYTES: number = 3 * 1024 * 1024
+const MANIFEST = /\.(ya?ml|json)$/
+
+export type ManifestOptions = {
+  /** Enter folders within folders. */
+  recursive?: boolean
+}
+
+/** The documents of files, folders (their .yaml, .yml and .json files) and `-` (standard input), in order. */
+export function* manifestDocuments(
+  paths: readonly string[],
+  options: ManifestOptions = {},
+): Generator<ManifestDocument> {
+  for (const path of paths) for (const file of filesOf(path, options)) yield* splitDocuments(file, readText(file))
+}
+
+/**
+ * The objects of manifests; a List gives its items. Throws CliError (exit code 2) that names file and line for what is
+ * not a Kubernetes object, too large, or nested or aliased beyond reason.
+ */
+export function* readManifests(paths: readonly string[], options: ManifestOptions = {}): Generator<ManifestObject> {
+  for (const document of manifestDocuments(paths, options)) yield* parseDocument(document)
+}
+
+/** The objects of one document; none for an empty one. */
+export function* parseDocument({ file, line, text }: ManifestDocument): Generator<ManifestObject> {
+  if (Buffer.byteLength(text) > MAX_DOCUMENT_BYTES)
+    throw new CliError(`${file}:${line}: the document is larger than ${MAX_DOCUMENT_BYTES} bytes`, 2)
+  const value = decode(file, line, text)
+  if (value === null || value === undefined) return
+  const fail = (what: string): CliError => new CliError(`${file}:${line}: ${what}`, 2)
+  if (typeof value !== 'object' || Array.isArray(value)) throw fail('this is not a Kubernetes object')
+  const object = value as KubeObject
+  if (typeof object.kind !== 'string' || object.kind === '') throw fail('the object has no kind')
+  if (typeof object.apiVersion !== 'string' || object.apiVersion === '') throw fail('the object has no apiVersion')
+  const items: unknown = object['items']
+  if (!object.kind.endsWith('List') || !Array.isArray(items)) return yield { object, file, line }
+  for (const item of items) {
+    if (item === null || typeof item !== 'object') throw fail('an item of the list is not an object')
+    const one = item as KubeObject
+    // Typed lists (SecretList) need not repeat what their items are.
+    const kind = one.kind || (object.kind === 'List' ? '' : object.kind.slice(0, -'List'.length))
+    if (!kind) throw fail('an item of the list has no kind')
+    yield { object: { ...one, kind, apiVersion: one.apiVersion || object.apiVersion }, file, line }
+  }
+}
+
+function decode(file: string, line: number, text: string): unknown {
+  const bytes = Buffer.from(text)
+  try {
+    return /^\s*\{/.test(text) && file.endsWith('.json') ? decodeJson(bytes).value : decodeYaml(bytes).value
+  } catch (error) {
+    const message = (error as Error).message
+    // Lines count from the start of the document: tell them from the start of the file.
+    const moved = message.replace(/\bline (\d+)/g, (_, n: string) => `line ${Number(n) + line - 1}`)
+    throw new CliError(`${file}:${line}: ${moved}`, 2)
+  }
+}
+
+function* filesOf(path: string, options: ManifestOptions): Generator<string> {
+  if (path === '-') return yield path
+  let isFolder: boolean
+  try {
+    isFolder = statSync(path).isDirectory()
+  } catch (error) {
+    throw new CliError(`${path} cannot be read: ${(error as Error).message}`, 2)
+  }
+  if (!isFolder) return yield path
+  for (const name of readdirSync(path).sort()) {
+    const inner = join(path, name)
+    const info = lstatSync(inner)
+    if (info.isDirectory()) {
+      if (options.recursive) yield* filesOf(inner, options)
+    } else if (MANIFEST.test(name) && statSync(inner).isFile()) yield inner
+  }
+}
+
+function readText(file: string): string {
+  try {
+    if (file !== '-' && statSync(file).size > MAX_FILE_BYTES)
+      throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`)
+    const text = readFileSync(file === '-' ? 0 : file, 'utf8')
+    if (text.length > MAX_FILE_BYTES) throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`)
+    return text
+  } catch (error) {
+    throw new CliError(`${file === '-' ? 'standard input' : file} cannot be read: ${(error as Error).message}`, 2)
+  }
+}
+
+/** Cuts at lines that are `---`, as kubectl does; JSON streams without separators are one document. */
+function* splitDocuments(file: string, text: string): Generator<ManifestDocument> {
+  let start = 0
+  let line = 1
+  const separator = /^---(?:[ \t].*)?(?:\r?\n|$)/gm
+  for (let match = separator.exec(text); match !== null; match = separator.exec(text)) {
+    const piece = text.slice(start, match.index)
+    if (piece.trim() !== '') yield { file, line, text: piece }
+    line += newlines(text, start, separator.lastIndex)
+    start = separator.lastIndex
+    if (match[0] === '' || start >= text.length) break
+  }
+  const rest = text.slice(start)
+  if (rest.trim() !== '') yield { file, line, text: rest }
+}
+
+function newlines(text: string, from: number, to: number): number {
+  let count = 0
+  for (let i = text.indexOf('\n', from); i >= 0 && i < to; i = text.indexOf('\n', i + 1)) count++
+  return count
+}
