@@ -7,6 +7,7 @@ const OWN = new Set([
   'audit',
   'control-plane.json',
   'control.sock',
+  'encryption',
   'etcd',
   'kubeconfig',
   'lock',

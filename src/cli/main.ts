@@ -61,6 +61,27 @@ function program(): Command {
   )
     .argument('<file>', 'file that backup wrote')
     .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options))
+  const plane = root.command('control-plane').description('what several control planes on one etcd share')
+  withCluster(
+    plane.command('export').description('write authorities and keys for a further control plane (private keys!)'),
+  )
+    .argument('<file>', 'file to write; must not exist')
+    .action(async (file, options) => (await import('./commands/control-plane.ts')).exportSharedTrust(file, options))
+  withCluster(
+    plane.command('import').description('take over what export wrote: before the first up, or after a rotation'),
+  )
+    .argument('<file>', 'file that export wrote')
+    .action(async (file, options) => (await import('./commands/control-plane.ts')).importSharedTrust(file, options))
+  withCluster(
+    plane
+      .command('rotate-service-account-key')
+      .description('sign service-account tokens with a new key; old ones verify on'),
+  )
+    .option('--prepare', 'only make the next key: it verifies at once and signs after a rotation without this flag')
+    .action(async (options) => (await import('./commands/control-plane.ts')).rotateServiceAccountKey(options))
+  withCluster(plane.command('retire-service-account-keys').description('refuse tokens that older keys have signed'))
+    .option('--keep <count>', 'how many of the newest keys go on verifying (default 1)')
+    .action(async (options) => (await import('./commands/control-plane.ts')).retireServiceAccountKeys(options))
   withCluster(root.command('version').description('versions of the program and of the running server'))
     .option('-o, --output <format>', 'json or yaml')
     .action(async (options) => (await import('./commands/version.ts')).version(options))

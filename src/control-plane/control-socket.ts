@@ -1,41 +1,43 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 
-/** Asked by the command line of the same user, over a Unix socket in the data folder (0600). */
-export type ControlRequest = { command: 'backup'; file: string }
+/** What the command line of the same user asks over a Unix socket in the data folder (0600). */
+export type ControlRequest = { command: string } & Record<string, unknown>
 export type ControlAnswer = Record<string, unknown>
 
+/** Answers one command; may tell how far it is. The signal aborts when the caller has gone. */
+export type ControlHandler = (
+  request: ControlRequest,
+  progress: (value: ControlAnswer) => void,
+  signal: AbortSignal,
+) => Promise<ControlAnswer>
+
 const MAX_REQUEST_BYTES = 64 * 1024
+const SILENCE_MS = 600_000
 
 export const controlSocketPath = (directory: string): string => join(directory, 'control.sock')
 
-/** Serves one JSON line per connection; errors travel as `{ error }`. */
-export function serveControl(
-  directory: string,
-  handle: (request: ControlRequest) => Promise<ControlAnswer>,
-): Promise<Server> {
+/** Serves one request per connection, JSON lines: `{ progress }` any number of times, then `{ result }` or `{ error }`. */
+export function serveControl(directory: string, handlers: Readonly<Record<string, ControlHandler>>): Promise<Server> {
   const path = controlSocketPath(directory)
   rmSync(path, { force: true })
   const server = createServer((socket) => {
     let text = ''
+    const gone = new AbortController()
     socket.setEncoding('utf8')
-    socket.setTimeout(600_000, () => socket.destroy())
+    socket.setTimeout(SILENCE_MS, () => socket.destroy())
     socket.on('error', () => socket.destroy())
-    socket.on('data', (chunk: string) => {
+    socket.on('close', () => gone.abort())
+    const receive = (chunk: string): void => {
       text += chunk
-      if (text.length > MAX_REQUEST_BYTES) return socket.destroy()
+      if (text.length > MAX_REQUEST_BYTES) return void socket.destroy()
       const end = text.indexOf('\n')
-      if (end < 0) return undefined
-      const line = text.slice(0, end)
-      text = ''
-      const answer = (async () => handle(JSON.parse(line) as ControlRequest))()
-      answer.then(
-        (value) => socket.end(`${JSON.stringify(value)}\n`),
-        (error: Error) => socket.end(`${JSON.stringify({ error: error.message })}\n`),
-      )
-      return undefined
-    })
+      if (end < 0) return
+      socket.off('data', receive)
+      void answer(socket, handlers, text.slice(0, end), gone.signal)
+    }
+    socket.on('data', receive)
   })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -48,8 +50,37 @@ export function serveControl(
   })
 }
 
+async function answer(
+  socket: Socket,
+  handlers: Readonly<Record<string, ControlHandler>>,
+  line: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const send = (value: unknown): void => {
+    if (!socket.destroyed) socket.write(`${JSON.stringify(value)}\n`)
+  }
+  // A caller may end its half: keep reading, so that its going is seen.
+  socket.resume()
+  try {
+    const request = JSON.parse(line) as ControlRequest
+    const handler = Object.hasOwn(handlers, request.command) ? handlers[request.command] : undefined
+    if (handler === undefined)
+      throw new Error(
+        `this control plane knows no command ${JSON.stringify(request.command)}: was it started by another version?`,
+      )
+    send({ result: await handler(request, (progress) => send({ progress }), signal) })
+  } catch (error) {
+    send({ error: (error as Error).message })
+  }
+  socket.end()
+}
+
 /** Rejects with what the control plane says is wrong. */
-export function controlRequest(directory: string, request: ControlRequest): Promise<ControlAnswer> {
+export function controlRequest(
+  directory: string,
+  request: ControlRequest,
+  onProgress: (value: ControlAnswer) => void = () => undefined,
+): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect(controlSocketPath(directory))
     let text = ''
@@ -57,16 +88,22 @@ export function controlRequest(directory: string, request: ControlRequest): Prom
     socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`))
     socket.on('data', (chunk: string) => {
       text += chunk
-    })
-    socket.on('error', reject)
-    socket.on('end', () => {
-      try {
-        const answer = JSON.parse(text) as ControlAnswer
-        if (typeof answer['error'] === 'string') reject(new Error(answer['error']))
-        else resolve(answer)
-      } catch (error) {
-        reject(new Error(`the control plane answered nothing that can be read: ${(error as Error).message}`))
+      const lines = text.split('\n')
+      text = lines.pop()!
+      for (const line of lines) {
+        let message: { progress?: ControlAnswer; result?: ControlAnswer; error?: string }
+        try {
+          message = JSON.parse(line) as typeof message
+        } catch (error) {
+          socket.destroy(new Error(`the control plane answered what cannot be read: ${(error as Error).message}`))
+          return
+        }
+        if (message.progress !== undefined) onProgress(message.progress)
+        else if (message.error !== undefined) reject(new Error(message.error))
+        else resolve(message.result ?? {})
       }
     })
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('the control plane closed the connection without an answer')))
   })
 }

@@ -1,9 +1,10 @@
 /** The control plane's process. Arguments: data folder, file with its settings, file for the reason of a failed start. */
 import { readFileSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { lockDirectory } from '../kernel/store/lock.ts'
 import { writePrivate } from '../platform/files.ts'
 import { processStartTime } from '../platform/process.ts'
+import { controlHandlers } from './control-handlers.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { controlSocketPath, serveControl } from './control-socket.ts'
 import { jsonLog, keepLogSmall } from './log.ts'
@@ -22,12 +23,9 @@ async function start(): Promise<void> {
   let plane: ControlPlane | undefined
   const startedAt = new Date().toISOString()
   plane = await startControlPlane({ directory, settings, clock: { now: Date.now }, log })
-  const { port, store } = plane
+  const { port } = plane
   const stopRotation = keepLogSmall(join(directory, 'log', 'control-plane.log'), log)
-  const control = await serveControl(directory, async (request) => {
-    if (request.command !== 'backup') throw new Error(`unknown command ${JSON.stringify(request)}`)
-    return store.backup(resolve(request.file))
-  })
+  const control = await serveControl(directory, controlHandlers(directory, plane))
   writePrivate(record, JSON.stringify({ pid: process.pid, startTime: processStartTime(process.pid), port, startedAt }))
   log('info', 'the control plane serves', { port, pid: process.pid })
 

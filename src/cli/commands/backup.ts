@@ -1,23 +1,17 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { controlRequest } from '../../control-plane/control-socket.ts'
 import { restoreBackup } from '../../kernel/store/backup.ts'
 import { clusterPaths, runningControlPlane } from '../cluster.ts'
+import { askControlPlane } from '../control.ts'
 import { CliError } from '../error.ts'
 import { say, step } from '../output.ts'
 import type { Settings } from '../settings.ts'
 
 export async function backup(file: string, options: { name?: string; dataDir?: string }): Promise<void> {
   const paths = clusterPaths(options)
-  if (runningControlPlane(paths) === undefined)
-    throw new CliError(
-      `the control plane of ${paths.name} does not run: start it with "rampart up", a backup is taken while it runs`,
-    )
   const target = resolve(file)
   if (existsSync(target)) throw new CliError(`${target} exists already`)
-  const result = await step(`writing ${target}`, () =>
-    controlRequest(paths.directory, { command: 'backup', file: target }),
-  )
+  const result = await step(`writing ${target}`, () => askControlPlane(paths, { command: 'backup', file: target }))
   say(
     `revision ${result['revision']}, ${result['bytes']} bytes; it holds every Secret of the cluster: keep it as you keep them`,
   )

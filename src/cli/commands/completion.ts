@@ -14,10 +14,14 @@ function flags(command: Command): string[] {
 export function completion(shell: string, root: Command): void {
   if (shell !== 'bash' && shell !== 'zsh')
     throw new CliError(`completion for ${JSON.stringify(shell)} is not there: bash or zsh`, 2)
-  const cases = root.commands.map((c) => `    ${c.name()}) words="${words(c)}" ;;`).join('\n')
+  const ways = root.commands.flatMap((c) => [
+    ...c.commands.map((sub) => ({ way: `"${c.name()} ${sub.name()}"`, words: words(sub) })),
+    { way: `"${c.name()} "*`, words: words(c) },
+  ])
+  const cases = ways.map(({ way, words }) => `    ${way}) words="${words}" ;;`).join('\n')
   const script = `_rampart() {
   local current="\${COMP_WORDS[COMP_CWORD]}" words
-  case "\${COMP_WORDS[1]}" in
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
 ${cases}
     *) words="" ;;
   esac

@@ -227,15 +227,36 @@ test('pki: service-account keys rotate and retire', () => {
   const pki = open({ directory })
   const [old] = pki.serviceAccountKeys
   assert.equal(pki.serviceAccountKeys, pki.serviceAccountKeys)
-  pki.rotateServiceAccountKey()
+  pki.serviceAccountKeyRotation.rotate()
   assert.equal(pki.serviceAccountKeys.length, 2)
   assert.ok(pki.serviceAccountKeys[1]!.equals(old!))
   assert.ok(open({ directory }).serviceAccountKeys[0]!.equals(pki.serviceAccountKeys[0]!))
-  pki.retireServiceAccountKeys(1)
+  pki.serviceAccountKeyRotation.retire(1)
   assert.equal(pki.serviceAccountKeys.length, 1)
   assert.ok(!pki.serviceAccountKeys[0]!.equals(old!))
-  pki.retireServiceAccountKeys(0)
+  pki.serviceAccountKeyRotation.retire(0)
   assert.equal(pki.serviceAccountKeys.length, 1)
+})
+
+test('pki: a prepared service-account key verifies first and signs after the rotation', () => {
+  const directory = folder()
+  const pki = open({ directory })
+  const [signing] = pki.serviceAccountKeys
+  pki.serviceAccountKeyRotation.prepare()
+  const [first, prepared, ...none] = pki.serviceAccountKeys
+  assert.ok(first!.equals(signing!))
+  assert.ok(!prepared!.equals(signing!))
+  assert.deepEqual(none, [])
+  pki.serviceAccountKeyRotation.prepare()
+  assert.ok(pki.serviceAccountKeys[1]!.equals(prepared!), 'preparing again keeps the prepared key')
+  const other = open({ directory })
+  pki.serviceAccountKeyRotation.rotate()
+  assert.deepEqual(
+    pki.serviceAccountKeys.map((k) => (k.equals(prepared!) ? 'prepared' : 'old')),
+    ['prepared', 'old'],
+  )
+  other.serviceAccountKeyRotation.reload()
+  assert.ok(other.serviceAccountKeys[0]!.equals(prepared!))
 })
 
 test('pki: the kubeconfig says where, whom to trust and who', () => {

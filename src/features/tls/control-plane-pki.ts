@@ -182,19 +182,14 @@ export class ControlPlanePki {
     return { cert, key, ca: [...this.#clientAnchors], minVersion: 'TLSv1.2' }
   }
 
-  /** Newest first: the first signs tokens, all verify. The same array until it is rotated or retired. */
+  /** The first signs tokens, all verify. The same array until one is added or retired. */
   get serviceAccountKeys(): readonly KeyObject[] {
     return this.#serviceAccountKeys.keys()
   }
 
-  /** A new key signs service-account tokens from now on; the old ones go on verifying. */
-  rotateServiceAccountKey(): void {
-    this.#serviceAccountKeys.rotate()
-  }
-
-  /** Removes all but the newest `keep` (at least 1): tokens signed by the others are refused from now on. */
-  retireServiceAccountKeys(keep: number): void {
-    this.#serviceAccountKeys.retire(keep)
+  /** Rotation of the keys that sign service-account tokens; see ServiceAccountKeys. */
+  get serviceAccountKeyRotation(): Omit<ServiceAccountKeys, 'keys'> {
+    return this.#serviceAccountKeys
   }
 
   /** kubeconfig of the administrator (YAML). */
