@@ -95,6 +95,12 @@ describe('what control planes share', () => {
   })
 })
 
+test('a reader that has read enough is no failure', () => {
+  const script = `'${rampart}' completion bash | head -c 1 >/dev/null; echo "\${PIPESTATUS[0]}"`
+  const answer = execFileSync('bash', ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  assert.equal(answer.trim(), '0')
+})
+
 function kid(token: string): string {
   return (JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()) as { kid: string }).kid
 }

@@ -89,10 +89,17 @@ test('imports exist and make no circle', () => {
   for (const file of graph.keys()) visit(file)
 })
 
+/** Names of the commands in a help text. */
+function commandsOf(arguments_: readonly string[]): Set<string> {
+  const help = execFileSync(join(root, 'rampart'), [...arguments_, '--help'], { encoding: 'utf8' })
+  const list = help.split('\nCommands:\n')[1] ?? ''
+  return new Set([...list.matchAll(/^ {2}([a-z][a-z-]*)[ |]/gm)].map((m) => m[1]!))
+}
+
 test('the documents name commands that exist', () => {
-  const help = execFileSync(join(root, 'rampart'), ['--help'], { encoding: 'utf8' })
-  const known = new Set([...help.matchAll(/^ {2}([a-z]+)[ |]/gm)].map((m) => m[1]!))
+  const known = commandsOf([])
   assert.ok(known.has('up'), 'the help lists the commands')
+  const groups = new Map<string, Set<string>>()
   const documents = [
     'README.md',
     'AGENTS.md',
@@ -100,9 +107,13 @@ test('the documents name commands that exist', () => {
   ]
   for (const document of documents.filter((d) => d.endsWith('.md') && !d.includes('decisions/'))) {
     const text = readFileSync(join(root, document), 'utf8')
-    for (const block of text.matchAll(/```(?:sh|console|bash)?\n([\s\S]*?)```/g))
-      for (const command of block[1]!.matchAll(/\.\/rampart ([a-z]+)/g))
-        assert.ok(known.has(command[1]!), `${document} names "rampart ${command[1]}", which is not a command`)
+    for (const block of text.matchAll(/```(?:sh|console|bash)?\n([\s\S]*?)```|`(\.\/rampart [^`]*)`/g))
+      for (const [typed, name, sub] of (block[1] ?? block[2])!.matchAll(/\.\/rampart ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?/g)) {
+        assert.ok(known.has(name!), `${document} names "${typed}", which is not a command`)
+        if (!groups.has(name!)) groups.set(name!, commandsOf([name!]))
+        const within = groups.get(name!)!
+        assert.ok(within.size === 0 || sub === undefined || within.has(sub), `${document}: there is no "${typed}"`)
+      }
   }
 })
 

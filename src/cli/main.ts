@@ -100,6 +100,11 @@ function withCluster(command: Command): Command {
 }
 
 async function main(): Promise<void> {
+  // Who reads our output may have read enough (`| head`): that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
   try {
     await program().parseAsync(process.argv)
   } catch (error) {
