@@ -7,9 +7,10 @@ rampart_say() { printf '%s\n' "rampart: $*" >&2; }
 rampart_prepare() {
   root=$1
   kind=$2
+  # A contributor's folder stays one: installing for production alone would take the tools away.
+  [ ! -e "$root/node_modules/.rampart-development" ] || kind=development
   stamp=$(cksum <"$root/package-lock.json" | tr ' ' -)
   have=$(cat "$root/node_modules/.rampart-$kind" 2>/dev/null || true)
-  [ -n "$have" ] || [ "$kind" = development ] || have=$(cat "$root/node_modules/.rampart-development" 2>/dev/null || true)
   if [ "$have" != "$stamp" ]; then rampart_install "$root" "$kind" "$stamp"; fi
   rampart_find_node "$root"
 }
