@@ -18,11 +18,12 @@ private_apt() {
     sed -n 's#^URIs: *\([^ ]*/debian\)/*\( .*\)\{0,1\}$#\1#p; s#^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*/debian\)/* .*#\2#p' | head -n 1)
   [ -n "$mirror" ] || { echo "no Debian mirror in the machine's apt sources" >&2; return 1; }
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  # Signatures are checked; how old a release is, is not: a mirror may be a snapshot, and these programs only test ours.
   echo "deb [signed-by=$keyring] $mirror $suite main" >"$dir/etc/sources.list"
   apt-get -q -o Dir::State="$dir/state" -o Dir::State::status=/dev/null -o Dir::Cache="$dir/cache" -o Dir::Etc="$dir/etc" \
     -o Dir::Etc::trusted=/dev/null -o Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d \
     -o Dir::Etc::sourcelist="$dir/etc/sources.list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
-    -o APT::Sandbox::User=root -o Acquire::Languages=none -o Debug::NoLocking=1 "$@"
+    -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root -o Acquire::Languages=none -o Debug::NoLocking=1 "$@"
 }
 
 # unpack SUITE PACKAGE PATH-IN-PACKAGE NAME
