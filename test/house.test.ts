@@ -108,7 +108,9 @@ test('the documents name commands that exist', () => {
   for (const document of documents.filter((d) => d.endsWith('.md') && !d.includes('decisions/'))) {
     const text = readFileSync(join(root, document), 'utf8')
     for (const block of text.matchAll(/```(?:sh|console|bash)?\n([\s\S]*?)```|`(\.\/rampart [^`]*)`/g))
-      for (const [typed, name, sub] of (block[1] ?? block[2])!.matchAll(/\.\/rampart ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?/g)) {
+      for (const [typed, name, sub] of (block[1] ?? block[2])!.matchAll(
+        /\.\/rampart ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?/g,
+      )) {
         assert.ok(known.has(name!), `${document} names "${typed}", which is not a command`)
         if (!groups.has(name!)) groups.set(name!, commandsOf([name!]))
         const within = groups.get(name!)!
