@@ -1,0 +1,8 @@
+export { MAX_KEY_ID_BYTES } from './answers.ts'
+export { connectKeyService, KeyServiceError, type KeyServiceFailure, type KeyServiceOptions } from './client.ts'
+export { encryptionConfiguration } from './configuration.ts'
+export { parseEndpoint } from './endpoint.ts'
+export { followKeyFile, type ReloadableKeys } from './key-file-service.ts'
+export { type ProbeResult, probeKeyService } from './probe.ts'
+export { type ServeOptions, serveKeyService } from './server.ts'
+export { SocketError } from './socket.ts'
