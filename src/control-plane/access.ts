@@ -10,9 +10,11 @@ import { generateName } from '../kernel/apiserver/verbs/create.ts'
 import type { VirtualHandler } from '../kernel/apiserver/virtual.ts'
 import { bootstrapTokenAuthenticator } from '../kernel/authn/bootstrap-token.ts'
 import { createAuthenticatorChain } from '../kernel/authn/chain.ts'
+import { LegacyTokens } from '../kernel/authn/legacy-token.ts'
 import { type ObjectLookup, ServiceAccountTokens } from '../kernel/authn/service-account.ts'
 import { answerTokenRequest } from '../kernel/authn/token-request.ts'
 import { answerTokenReview } from '../kernel/authn/token-review.ts'
+import { TokenSigning } from '../kernel/authn/token-signing.ts'
 import type { TokenAuthenticator } from '../kernel/authn/types.ts'
 import { x509Authenticator } from '../kernel/authn/x509.ts'
 import type { AuthorizerChain } from '../kernel/authz/chain.ts'
@@ -38,7 +40,11 @@ export type AccessOptions = {
   /** Further token authenticators, e.g. OIDC. */
   tokenAuthenticators: readonly TokenAuthenticator[]
   allocations: (context: AccessContext) => ServiceAllocations
+  /** Told who issues the tokens that live in Secrets. */
+  legacyTokens: (tokens: LegacyTokens) => void
   signal: AbortSignal
+  /** kube-apiserver's --admission-control-config-file. */
+  admissionConfigFile?: string | undefined
 }
 
 /** Reads of what is stored, from memory. */
@@ -67,15 +73,20 @@ export async function createAccess(context: AccessContext, o: AccessOptions): Pr
   await ensureSystemNamespaces(context.client)
   const lookup = cacheLookup(context.core.cache)
   const accounts: ObjectLookup = (resource, namespace, name) => lookup.get('', resource, namespace, name)
+  const signing = new TokenSigning(() => o.pki.serviceAccountKeys)
+  const audiences = [ISSUER]
   const serviceAccounts = new ServiceAccountTokens({
     issuer: ISSUER,
-    audiences: [ISSUER],
-    keys: () => o.pki.serviceAccountKeys,
+    audiences,
+    signing,
     lookup: accounts,
     clock: context.clock,
   })
+  const legacyTokens = new LegacyTokens({ signing, audiences, lookup: accounts })
+  o.legacyTokens(legacyTokens)
   const tokens: TokenAuthenticator[] = [
     serviceAccounts,
+    legacyTokens,
     bootstrapTokenAuthenticator((namespace, name) => lookup.get('', 'secrets', namespace, name), context.clock),
     ...o.tokenAuthenticators,
   ]
@@ -88,6 +99,8 @@ export async function createAccess(context: AccessContext, o: AccessOptions): Pr
   const serverContext: ServerContext = {
     ...context,
     signal: o.signal,
+    lookup,
+    ...(o.admissionConfigFile === undefined ? {} : { admissionConfigFile: o.admissionConfigFile }),
     authorize: (attributes) => {
       if (chain === undefined) throw new Error('the authorizers are not ready yet')
       return chain.authorize(attributes)

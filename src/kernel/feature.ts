@@ -1,3 +1,5 @@
+import type { Registry } from 'prom-client'
+import type { Lookup } from './admission/lookup.ts'
 import type { AdmissionStep } from './admission/types.ts'
 import type { Attributes, Authorizer, Decision } from './authz/types.ts'
 import type { Client } from './client/client.ts'
@@ -29,6 +31,12 @@ export type ServerContext = {
   signal?: AbortSignal
   /** The finished authorizer chain, for admission steps that ask further questions; not to be called during start. */
   authorize?: (attributes: Attributes) => Decision | Promise<Decision>
+  /** What is stored, from memory: for admission steps that look at other objects than the request's. */
+  lookup?: Lookup
+  /** Where /metrics is read from. */
+  metrics?: Registry
+  /** Path of the file with the configuration of admission steps (kube-apiserver's --admission-control-config-file). */
+  admissionConfigFile?: string
 }
 
 /**
