@@ -8,6 +8,7 @@ import { resourceQuotaController } from '../kernel/admission/resourcequota/contr
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
 import { AuditLog } from '../kernel/audit/log-file.ts'
 import { type AuditPolicy, DEFAULT_POLICY, parseAuditPolicy } from '../kernel/audit/policy.ts'
+import type { LegacyTokens } from '../kernel/authn/legacy-token.ts'
 import { oidcAuthenticator } from '../kernel/authn/oidc.ts'
 import type { TokenAuthenticator } from '../kernel/authn/types.ts'
 import { runControllers } from '../kernel/controller/runner.ts'
@@ -76,6 +77,7 @@ export async function startControlPlane({
     const revocations = watchRevocations(join(directory, 'pki', 'revoked.json'), log)
     closers.push(revocations.close)
     let allocations: ServiceAllocations | undefined
+    let legacyTokens: LegacyTokens | undefined
     const auditor = new AuditLog({ file: join(directory, 'audit', 'audit.log'), policy: auditPolicy, clock, log })
     const api = await startApiServer({
       store,
@@ -88,6 +90,7 @@ export async function startControlPlane({
           tokenAuthenticators: oidc(settings, clock, log),
           signal: stopping.signal,
           allocations: ({ client }) => (allocations = serviceAllocations({ store, client, log })),
+          legacyTokens: (tokens) => (legacyTokens = tokens),
         }),
       auditor,
       clock,
@@ -98,7 +101,18 @@ export async function startControlPlane({
       tls: pki.serverContext(),
     })
     closers.push(() => api.close())
-    closers.push(runBackground(api, store, allocations!, settings, pki, clock, log, stopping.signal))
+    closers.push(
+      runBackground(
+        api,
+        store,
+        { allocations: allocations!, legacyTokens: legacyTokens! },
+        settings,
+        pki,
+        clock,
+        log,
+        stopping.signal,
+      ),
+    )
     publishKubeconfig(directory, pki, settings, api.port)
     const renewal = setInterval(() => renew(directory, pki, settings, api, log), RENEW_EVERY_MS)
     closers.push(() => clearInterval(renewal))
@@ -192,7 +206,7 @@ async function untilAvailable(open: () => Promise<Store>): Promise<Store> {
 function runBackground(
   api: ApiServer,
   store: Store,
-  allocations: ServiceAllocations,
+  { allocations, legacyTokens }: { allocations: ServiceAllocations; legacyTokens: LegacyTokens },
   settings: ControlPlaneSettings,
   pki: ControlPlanePki,
   clock: Clock,
@@ -217,7 +231,7 @@ function runBackground(
   const leading = runControllers(
     {
       factories: [
-        ...kernelControllers({ rootCa: () => pki.rootPem, allocations }),
+        ...kernelControllers({ rootCa: () => pki.rootPem, allocations, legacyTokens }),
         resourceQuotaController(),
         ...(settings.store === 'etcd' ? [historyCompaction(store)] : []),
         ...features.flatMap((f) => f.controllers ?? []),

@@ -3,9 +3,10 @@ import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign 
 import { test } from 'node:test'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { KubeObject } from '../api/object.ts'
-import { type BoundObject, keyId, type ObjectLookup, ServiceAccountTokens } from './service-account.ts'
+import { type BoundObject, type ObjectLookup, ServiceAccountTokens } from './service-account.ts'
 import { answerTokenRequest } from './token-request.ts'
 import { answerTokenReview } from './token-review.ts'
+import { keyId, TokenSigning } from './token-signing.ts'
 import type { AuthnVerdict } from './types.ts'
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local'
@@ -34,7 +35,7 @@ function world() {
   const tokens = new ServiceAccountTokens({
     issuer: ISSUER,
     audiences: [ISSUER],
-    keys: () => state.keys,
+    signing: new TokenSigning(() => state.keys),
     lookup,
     clock: { now: () => state.now },
   })

@@ -1,7 +1,8 @@
-import { createHash, createPublicKey, type KeyObject, randomUUID, sign, verify } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { KubeObject } from '../api/object.ts'
 import type { Clock } from '../feature.ts'
 import { serviceAccountGroups, serviceAccountUser } from './service-account-name.ts'
+import type { TokenSigning } from './token-signing.ts'
 import type { AuthnVerdict, TokenAuthenticator, UserInfo } from './types.ts'
 
 /** Finds an object as it is now, from memory; undefined when it is not there. */
@@ -16,11 +17,7 @@ export type ServiceAccountOptions = {
   issuer: string
   /** The API server's own audiences: what a token is for when nothing else was asked. */
   audiences: readonly string[]
-  /**
-   * P-256; the first is a private key and signs, all verify: rotation puts a new one in front and takes the old one out
-   * later. The same array until it changes.
-   */
-  keys: () => readonly KeyObject[]
+  signing: TokenSigning
   lookup: ObjectLookup
   clock: Clock
 }
@@ -55,50 +52,30 @@ type Claims = {
   }
 }
 
-type VerifyingKeys = { source: readonly KeyObject[]; byId: ReadonlyMap<string, KeyObject>; signing: string }
 type Verified = { claims: Claims; keyId: string; user: UserInfo }
-
-const base64url = (value: string | Buffer): string => Buffer.from(value as string).toString('base64url')
-
-const publicKeyOf = (key: KeyObject): KeyObject => (key.type === 'public' ? key : createPublicKey(key))
-
-/** Kubernetes' key id: base64url of the SHA-256 of the public key's DER. */
-export function keyId(key: KeyObject): string {
-  const spki = publicKeyOf(key).export({ type: 'spki', format: 'der' })
-  return createHash('sha256').update(spki).digest('base64url')
-}
 
 const VERIFIED_CACHE = 4096
 /** go-jose's leeway, for the start of a token's life only: a clock that jumped back a little is no reason to refuse. */
 const LEEWAY_SECONDS = 60
-const JWT = /^[-\w]+\.[-\w]+\.[-\w]+$/
 
 /**
  * Bound service-account tokens (KEP-1205): JWTs signed with ES256 that end with their account, pod, secret or node.
- * Tokens kept in Secrets (without audience and expiry) are not accepted.
+ * Tokens that live in Secrets, without audience and expiry, are LegacyTokens' business.
  */
 export class ServiceAccountTokens implements TokenAuthenticator {
   readonly name = 'service-account'
   readonly #o: ServiceAccountOptions
   /** Tokens whose signature is good, least recently used first; everything else is looked at again on each use. */
   readonly #verified = new Map<string, Verified>()
-  #known: VerifyingKeys | undefined
+  readonly #signing: TokenSigning
 
   constructor(options: ServiceAccountOptions) {
     this.#o = options
+    this.#signing = options.signing
   }
 
   get audiences(): readonly string[] {
     return this.#o.audiences
-  }
-
-  #keys(): VerifyingKeys {
-    const source = this.#o.keys()
-    if (this.#known?.source !== source) {
-      const byId = new Map(source.map((key) => [keyId(key), publicKeyOf(key)]))
-      this.#known = { source, byId, signing: keyId(source[0]!) }
-    }
-    return this.#known
   }
 
   /** Issues a token. The caller has checked the account, the bound object and the lifetime. */
@@ -119,10 +96,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       nbf: now,
       sub: serviceAccountUser(namespace, name),
     }
-    const { source, signing } = this.#keys()
-    const head = `${base64url(JSON.stringify({ alg: 'ES256', kid: signing }))}.${base64url(JSON.stringify(claims))}`
-    const signature = sign('sha256', Buffer.from(head), { key: source[0]!, dsaEncoding: 'ieee-p1363' })
-    return { token: `${head}.${base64url(signature)}`, expiration: claims.exp * 1000, id: claims.jti }
+    return { token: this.#signing.sign(claims), expiration: claims.exp * 1000, id: claims.jti }
   }
 
   authenticateToken(token: string, audiences: readonly string[]): AuthnVerdict {
@@ -145,26 +119,15 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     if (cached !== undefined) {
       this.#verified.delete(token)
       // A key that is gone takes its tokens along.
-      if (!this.#keys().byId.has(cached.keyId)) return 'the token is signed with an unknown key'
+      if (!this.#signing.knows(cached.keyId)) return 'the token is signed with an unknown key'
       this.#verified.set(token, cached)
       return cached
     }
-    if (!JWT.test(token)) return 'foreign'
-    const [head = '', payload = '', signature = ''] = token.split('.')
-    const claims = parseJson(payload) as Partial<Claims> | undefined
-    if (claims?.iss !== this.#o.issuer) return 'foreign'
-    const header = parseJson(head) as { alg?: unknown; kid?: unknown; crit?: unknown } | undefined
-    // The algorithm is ours to say, never the token's: `none` and HMAC with the public key as secret end here.
-    if (header?.alg !== 'ES256') return `the token is signed with ${JSON.stringify(header?.alg)}, not ES256`
-    if (header.crit !== undefined) return 'the token has critical header parameters'
-    if (typeof header.kid !== 'string') return 'the token names no key'
-    const key = this.#keys().byId.get(header.kid)
-    if (key === undefined) return 'the token is signed with an unknown key'
-    const signed = Buffer.from(`${head}.${payload}`)
-    if (!verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url')))
-      return 'the signature is wrong'
+    const signed = this.#signing.verify(token, this.#o.issuer)
+    if (typeof signed === 'string') return signed
+    const { claims, keyId } = signed as { claims: Partial<Claims>; keyId: string }
     if (!isClaims(claims)) return 'the claims are incomplete'
-    const verified: Verified = { claims, keyId: header.kid, user: userOf(claims) }
+    const verified: Verified = { claims, keyId, user: userOf(claims) }
     if (this.#verified.size >= VERIFIED_CACHE) this.#verified.delete(this.#verified.keys().next().value!)
     this.#verified.set(token, verified)
     return verified
@@ -205,14 +168,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
 
   /** RFC 7517 key set of everything that verifies. */
   jwks(): { keys: object[] } {
-    return {
-      keys: [...this.#keys().byId].map(([kid, key]) => ({
-        use: 'sig',
-        kid,
-        alg: 'ES256',
-        ...key.export({ format: 'jwk' }),
-      })),
-    }
+    return this.#signing.jwks()
   }
 
   /** OpenID Connect discovery document, as kube-apiserver serves it. */
@@ -237,15 +193,6 @@ function boundClaims(bound: BoundObject | undefined): Partial<Claims['kubernetes
       return { secret: reference }
     case 'Node':
       return { node: reference }
-  }
-}
-
-function parseJson(part: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
-    return value !== null && typeof value === 'object' && !Array.isArray(value) ? value : undefined
-  } catch {
-    return undefined // not a JWT: another authenticator's business
   }
 }
 

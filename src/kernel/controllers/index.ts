@@ -13,6 +13,7 @@ import { namespaceDeletion } from './namespace-deletion/controller.ts'
 import type { ControllerOptions } from './options.ts'
 import { type RootCaConfigMapOptions, rootCaConfigMap } from './root-ca-config-map.ts'
 import { systemNamespaces } from './system-namespaces.ts'
+import { type TokenSecretsOptions, tokenSecrets } from './token-secrets.ts'
 
 export { clusterIpAdmission } from './cluster-ip/admission.ts'
 export {
@@ -28,11 +29,13 @@ export type KernelControllersOptions = ControllerOptions &
   EventExpiryOptions & {
     /** Undefined where another API server allocates, e.g. a real cluster's. */
     allocations?: ServiceAllocations
+    /** Issues the tokens that live in Secrets; undefined where another API server does. */
+    legacyTokens?: TokenSecretsOptions['tokens']
   }
 
 /** The controllers of which one instance runs, in the process that leads. */
 export function kernelControllers(options: KernelControllersOptions): ControllerFactory[] {
-  const { allocations } = options
+  const { allocations, legacyTokens } = options
   return [
     namespaceDeletion(options),
     defaultServiceAccount(options),
@@ -43,6 +46,7 @@ export function kernelControllers(options: KernelControllersOptions): Controller
     bootstrapTokenExpiry(options),
     eventExpiry(options),
     ...(allocations === undefined ? [] : [serviceAllocationRepair({ ...options, allocations })]),
+    ...(legacyTokens === undefined ? [] : [tokenSecrets({ ...options, tokens: legacyTokens })]),
   ]
 }
 
