@@ -1,8 +1,9 @@
-import { credentials, Client as GrpcClient, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import { type ServiceError, status } from '@grpc/grpc-js'
 import type { Log } from '../../../kernel/feature.ts'
 import { type Message, ProtoError } from '../../../platform/grpc/proto.ts'
 import { EncryptionConfigurationError, EncryptionError, type KeyService } from '../encryption/types.ts'
 import { excerpt, wrongEncryption, wrongStatus } from './answers.ts'
+import { Connection, MAX_ANSWER_BYTES } from './connection.ts'
 import { type KeyServiceEndpoint, parseEndpoint } from './endpoint.ts'
 import {
   decryptRequest,
@@ -44,17 +45,6 @@ export class KeyServiceError extends EncryptionError {
   }
 }
 
-// An answer that Kubernetes accepts has at most 1 KiB of ciphertext and of key id, and 32 KiB of annotations.
-const MAX_ANSWER_BYTES = 128 * 1024
-const channelOptions = {
-  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
-  'grpc.max_send_message_length': MAX_ANSWER_BYTES,
-  'grpc.enable_retries': 0,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-  'grpc.use_local_subchannel_pool': 1,
-}
-
 /** A plugin that restarts is away for a moment: so long a call keeps trying to reach it. */
 const PATIENCE_MS = 500
 
@@ -72,7 +62,7 @@ class SocketKeyService implements KeyService {
   readonly #endpoint: KeyServiceEndpoint
   readonly #timeoutMs: number
   readonly #log: Log | undefined
-  #client: GrpcClient | undefined
+  #connection: Connection | undefined
   #reachable = true
   #closed = false
 
@@ -123,8 +113,8 @@ class SocketKeyService implements KeyService {
 
   close(): void {
     this.#closed = true
-    this.#client?.close()
-    this.#client = undefined
+    this.#connection?.retire()
+    this.#connection = undefined
   }
 
   /** `secret` is kept out of what the plugin says in its refusal. */
@@ -140,33 +130,26 @@ class SocketKeyService implements KeyService {
     const deadline = begun + this.#timeoutMs
     for (let pause = 20; ; pause *= 2) {
       if (this.#closed) throw this.#error('unreachable', `${method}: the connection has been closed`)
-      const client = (this.#client ??= new GrpcClient(
-        this.#endpoint.target,
-        credentials.createInsecure(),
-        channelOptions,
-      ))
+      const connection = (this.#connection ??= new Connection(this.#endpoint.target))
       try {
-        const answer = await unary(client, path, request.encode(argument), deadline)
+        const answer = await connection.unary(path, request.encode(argument), deadline)
         this.#reached()
         return response.decode(answer)
       } catch (error) {
         if (error instanceof ProtoError) throw this.#error('protocol', `${method}: its answer is ${error.message}`)
-        const { code } = error as ServiceError
+        const broken = isBroken(error as ServiceError)
         // A new connection also gets past a server that hangs while another took its path over.
-        if (code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED) this.#drop(client)
+        if (broken || (error as ServiceError).code === status.DEADLINE_EXCEEDED) this.#drop(connection)
         const last = Date.now() + pause >= Math.min(deadline, begun + PATIENCE_MS)
-        if (code !== status.UNAVAILABLE || last || this.#closed) {
-          throw this.#translate(method, error as ServiceError, secret)
-        }
+        if (!broken || last || this.#closed) throw this.#translate(method, error as ServiceError, secret)
         await new Promise((resolve) => setTimeout(resolve, pause))
       }
     }
   }
 
-  #drop(client: GrpcClient): void {
-    if (this.#client !== client) return
-    this.#client = undefined
-    client.close()
+  #drop(connection: Connection): void {
+    connection.retire()
+    if (this.#connection === connection) this.#connection = undefined
   }
 
   #reached(): void {
@@ -184,6 +167,7 @@ class SocketKeyService implements KeyService {
         this.#unreached('no answer in time')
         return say('timeout', `no answer within ${this.#timeoutMs} ms`)
       case status.UNAVAILABLE:
+      case status.CANCELLED:
         this.#unreached(details)
         return say('unreachable', reasonOfConnection(details))
       case status.UNIMPLEMENTED:
@@ -194,7 +178,7 @@ class SocketKeyService implements KeyService {
           : say('refused', `it says: ${details}`)
       case status.INTERNAL:
         return /protocol error|NGHTTP2|http2/i.test(details)
-          ? say('protocol', `it does not speak gRPC (${details})`)
+          ? say('protocol', `the connection broke: ${details}`)
           : say('refused', `it says: INTERNAL: ${details}`)
       default:
         return say('refused', `it says: ${status[error.code] ?? error.code}${details === '' ? '' : `: ${details}`}`)
@@ -213,13 +197,9 @@ class SocketKeyService implements KeyService {
   }
 }
 
-function unary(client: GrpcClient, path: string, message: Buffer, deadline: number): Promise<Buffer> {
-  const pass = (bytes: Buffer): Buffer => bytes
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, pass, pass, message, new Metadata(), { deadline }, (error, answer) =>
-      error ? reject(error) : resolve(answer!),
-    )
-  })
+/** We never cancel: CANCELLED is what a server's sudden end looks like. */
+function isBroken(error: ServiceError): boolean {
+  return error.code === status.UNAVAILABLE || error.code === status.CANCELLED
 }
 
 function reasonOfConnection(details: string): string {
@@ -227,8 +207,8 @@ function reasonOfConnection(details: string): string {
   if (/ECONNREFUSED/.test(details)) return 'nobody listens at the socket'
   if (/EACCES|EPERM/.test(details)) return 'no permission to open the socket'
   if (/ENOTSOCK|EPROTOTYPE/.test(details)) return 'it is not a stream socket'
-  if (/protocol error|NGHTTP2|ERR_HTTP2/i.test(details)) return `it does not speak gRPC (${details})`
-  return details === '' ? 'the connection broke' : `the connection failed: ${details}`
+  if (/protocol error|NGHTTP2|ERR_HTTP2/i.test(details)) return 'it does not speak gRPC'
+  return details === '' ? 'the connection broke' : `unavailable: ${details}`
 }
 
 /** A plugin must not say what it was to encrypt; if it does, nothing of what it says is passed on. */
