@@ -1,3 +1,4 @@
+import type { ApiError } from '../../api/status.ts'
 import type { Entry } from './entry.ts'
 
 /** One change as watchers see it. Serialised forms are made once and shared by all watchers. */
@@ -45,6 +46,8 @@ export class ResourceCache {
   /** Events up to and including this revision are not in the history any more. */
   #historyFloor: number
   readonly #listeners = new Map<string, Set<CacheListener>>()
+  /** What the store holds but nobody can read, by key: the key that protects it is missing, or it was tampered with. */
+  readonly #unreadable = new Map<string, ApiError>()
   readonly keptList: KeptList = { current: undefined }
   /** Revision of the last change of this resource. */
   lastChange: number
@@ -58,8 +61,30 @@ export class ResourceCache {
     return this.#byKey.size
   }
 
+  /** Throws ApiError InternalError for what is there and cannot be read, rather than saying that it is not there. */
   get(key: string): Entry | undefined {
+    if (this.#unreadable.size > 0) this.#refuseUnreadable((k) => k === key)
     return this.#byKey.get(key)
+  }
+
+  /** The newest version that could be read. */
+  known(key: string): Entry | undefined {
+    return this.#byKey.get(key)
+  }
+
+  /** The stored value of this key cannot be read; `undefined`: it can be again, or is gone. */
+  setUnreadable(key: string, error: ApiError | undefined): void {
+    if (error === undefined) {
+      if (this.#unreadable.size > 0) this.#unreadable.delete(key)
+      return
+    }
+    this.#unreadable.set(key, error)
+    if (this.#byKey.delete(key)) this.#sorted.splice(this.#lowerBound(key), 1)
+    this.keptList.current = undefined
+  }
+
+  #refuseUnreadable(concerned: (key: string) => boolean): void {
+    for (const [key, error] of this.#unreadable) if (concerned(key)) throw error
   }
 
   /** Fills the cache before it serves; entries come in key order. */
@@ -85,8 +110,12 @@ export class ResourceCache {
     return low
   }
 
-  /** The entries of one namespace ('' = all) from `startKey` on, as a half-open index range into `at`. */
+  /**
+   * The entries of one namespace ('' = all) from `startKey` on, as a half-open index range into `at`. Throws ApiError
+   * InternalError when one of them cannot be read: a list that left it out would be a lie.
+   */
   range(namespace: string, startKey = ''): [from: number, to: number] {
+    if (this.#unreadable.size > 0) this.#refuseUnreadable((key) => namespace === '' || key.startsWith(`${namespace}/`))
     if (namespace === '') return [startKey === '' ? 0 : this.#lowerBound(startKey), this.#sorted.length]
     const prefix = `${namespace}/`
     const from = this.#lowerBound(startKey > prefix ? startKey : prefix)

@@ -98,8 +98,8 @@ export class WatchCache {
       for (const kv of page.kvs) {
         const at = splitKey(kv.key)
         if (at === undefined) continue
-        const plain = this.#transformer.fromStorage(kv.value, kv.key)
-        const entry = this.#entry(at.key, kv, plain instanceof Promise ? await plain : plain)
+        const entry = await this.#readable(at, kv)
+        if (entry === undefined) continue
         const list = loaded.get(at.prefix)
         if (list === undefined) loaded.set(at.prefix, [entry])
         else list.push(entry)
@@ -109,6 +109,22 @@ export class WatchCache {
       key = `${page.kvs.at(-1)!.key}\0`
     }
     this.#follow()
+  }
+
+  /** One value that cannot be read takes nothing else down: it is marked, and who asks for it gets the reason. */
+  async #readable(at: { prefix: string; key: string }, kv: KeyValue): Promise<Entry | undefined> {
+    try {
+      const plain = this.#transformer.fromStorage(kv.value, kv.key)
+      return this.#entry(at.key, kv, plain instanceof Promise ? await plain : plain)
+    } catch (error) {
+      this.#unreadable(at, kv.key, error as Error)
+      return undefined
+    }
+  }
+
+  #unreadable(at: { prefix: string; key: string }, storageKey: string, error: Error): void {
+    this.resource(at.prefix).setUnreadable(at.key, unreadable(storageKey, error))
+    this.#log('a stored value cannot be read', { key: storageKey, error: error.message })
   }
 
   #begin(revision: number): number {
@@ -180,16 +196,26 @@ export class WatchCache {
     const at = splitKey(event.kv.key)
     if (at === undefined) return undefined
     const cache = this.resource(at.prefix)
-    const previous = cache.get(at.key)
+    const previous = cache.known(at.key)
     if (event.type === 'delete') {
+      cache.setUnreadable(at.key, undefined)
       if (previous !== undefined) cache.remove(this.#tombstone(previous, event.kv.modRevision), previous)
       return undefined
     }
     const known = this.#inFlight.get(event.kv.value)
-    const plain = this.#transformer.fromStorage(event.kv.value, event.kv.key)
-    if (plain instanceof Promise)
-      return plain.then((value) => cache.put(this.#entry(at.key, event.kv, value, known), previous))
-    cache.put(this.#entry(at.key, event.kv, plain, known), previous)
+    const put = (plain: Uint8Array): void => {
+      const entry = this.#entry(at.key, event.kv, plain, known)
+      cache.setUnreadable(at.key, undefined)
+      cache.put(entry, previous)
+    }
+    try {
+      const plain = this.#transformer.fromStorage(event.kv.value, event.kv.key)
+      if (plain instanceof Promise)
+        return plain.then(put).catch((error: Error) => this.#unreadable(at, event.kv.key, error))
+      put(plain)
+    } catch (error) {
+      this.#unreadable(at, event.kv.key, error as Error)
+    }
     return undefined
   }
 
@@ -235,16 +261,26 @@ export class WatchCache {
     await this.waitFor(revision)
   }
 
-  /** Decodes a value that was read from the store's history. */
+  /** Decodes a value that was read from the store's history. Rejects with ApiError when it cannot be read. */
   async decode(kv: KeyValue): Promise<Entry | undefined> {
     const at = splitKey(kv.key)
     if (at === undefined) return undefined
-    return this.#entry(at.key, kv, await this.#transformer.fromStorage(kv.value, kv.key))
+    let plain: Uint8Array
+    try {
+      plain = await this.#transformer.fromStorage(kv.value, kv.key)
+    } catch (error) {
+      throw unreadable(kv.key, error as Error)
+    }
+    return this.#entry(at.key, kv, plain)
   }
 
   close(): void {
     this.#watch?.cancel()
   }
+}
+
+function unreadable(storageKey: string, error: Error): ApiError {
+  return new ApiError('InternalError', `Internal error occurred: ${storageKey} cannot be read: ${error.message}`)
 }
 
 export function tooLargeResourceVersion(wanted: number, current: number): ApiError {

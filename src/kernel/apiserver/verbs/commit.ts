@@ -36,8 +36,13 @@ export async function put(
       'RequestEntityTooLarge',
       `the object has ${plain.length} bytes, at most ${MAX_OBJECT_BYTES} can be stored`,
     )
-  const transformed = core.transformer.toStorage(plain, key)
-  const value = transformed instanceof Promise ? await transformed : transformed
+  let value: Buffer
+  try {
+    const transformed = core.transformer.toStorage(plain, key)
+    value = transformed instanceof Promise ? await transformed : transformed
+  } catch (error) {
+    throw new ApiError('InternalError', `Internal error occurred: nothing was written: ${(error as Error).message}`)
+  }
   core.cache.announce(value, object)
   const result = await txn(core, key, expected, { type: 'put', key, value })
   if (!result.succeeded) return undefined
