@@ -318,7 +318,7 @@ function userOf(holder: Holder): UserInfo {
   const groups = groupsOf(holder).map((g) => g.name)
   if (holder.kind === 'Group') return { name: 'somebody', groups: [holder.name, ...groups] }
   return {
-    name: holder.kind === 'User' ? holder.name : `system:serviceaccount:${holder.namespace}:${holder.name}`,
+    name: holder.kind === 'ServiceAccount' ? `system:serviceaccount:${holder.namespace}:${holder.name}` : holder.name,
     groups,
   }
 }
