@@ -179,3 +179,41 @@ describe('who may list and watch one name', () => {
     assert.deepEqual(names(answer), ['open'])
   })
 })
+
+describe('who may only connect to an object does not read it', () => {
+  const secret = 'only-for-readers'
+  const rules = [
+    {
+      verbs: ['*'],
+      apiGroups: [''],
+      resources: ['pods/log', 'pods/exec', 'pods/attach', 'pods/portforward', 'pods/proxy'],
+    },
+    { verbs: ['*'], apiGroups: [''], resources: ['services/proxy'] },
+  ]
+  before(async () => {
+    await grant('visitor', rules)
+    const container = { name: 'c', image: 'i', env: [{ name: 'A', value: secret }] }
+    const metadata = { name: 'web', annotations: { note: secret } }
+    const spec = { containers: [container] }
+    assert.equal((await send('POST', '/api/v1/namespaces/mine/pods', { metadata, spec })).code, 201)
+    const placed = { metadata: { ...metadata, name: 'placed' }, spec: { ...spec, nodeName: 'node-1' } }
+    assert.equal((await send('POST', '/api/v1/namespaces/mine/pods', placed)).code, 201)
+    const ports = [{ port: 80 }]
+    assert.equal((await send('POST', '/api/v1/namespaces/mine/services', { metadata, spec: { ports } })).code, 201)
+  })
+  const rows: [path: string, code: number, message: RegExp][] = [
+    ...['log', 'exec', 'attach', 'portforward', 'proxy'].flatMap((sub): [string, number, RegExp][] => [
+      [`pods/web/${sub}`, 400, /pod web does not have a host assigned/],
+      [`pods/placed/${sub}`, 503, /no kubelet that this API server can reach/],
+      [`pods/absent/${sub}`, 404, /not found/],
+    ]),
+    ['services/web/proxy', 503, /no endpoints available/],
+  ]
+  for (const [path, code, message] of rows)
+    test(`GET ${path}`, async () => {
+      const answer = await send('GET', `/api/v1/namespaces/mine/${path}`, undefined, 'visitor')
+      assert.equal(answer.code, code, answer.text)
+      assert.match(answer.text, message)
+      assert.ok(!answer.text.includes(secret))
+    })
+})

@@ -2,6 +2,7 @@ import type { GroupVersionKind, Json, KubeObject } from '../../api/object.ts'
 import { ApiError, notFound } from '../../api/status.ts'
 import { checkReview } from '../compile-kind.ts'
 import type { FieldValidation } from '../kind.ts'
+import { CONNECT, connect } from '../subresources/connect.ts'
 import { patchScale } from '../subresources/patch-scale.ts'
 import { scaleOf, withScale } from '../subresources/scale.ts'
 import { bindNamespace } from '../verbs/create.ts'
@@ -87,6 +88,7 @@ async function handleSubresource(r: ResourceRequest): Promise<void> {
   const virtual = `${info.group}/${info.resource}/${info.subresource}`
   if (r.virtual.has(virtual)) return virtualCreate(r, virtual)
   if (!subresource.verbs.includes(info.verb)) throw methodNotAllowed()
+  if (CONNECT.has(info.subresource)) return connect(r)
   if (info.subresource === 'scale') return scaleVerb(r)
   switch (info.verb) {
     case 'get':
