@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import {
   Server as GrpcServer,
   type handleUnaryCall,
@@ -29,12 +30,13 @@ export type ServeOptions = {
   socket: string
   service: KeyService
   log: Log
+  /** How long `close` lets running calls go on; milliseconds, default 3,000. */
+  graceMs?: number
 }
 
 // A data key seed has 32 bytes; what decrypt is given has at most 1 KiB of ciphertext and 32 KiB of annotations.
 const MAX_REQUEST_BYTES = 128 * 1024
 const MAX_CONNECTIONS = 128
-const STOP_MS = 3_000
 const serverOptions = {
   'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
   'grpc.max_concurrent_streams': 256,
@@ -44,8 +46,8 @@ const serverOptions = {
 }
 
 /**
- * Serves KMS v2 at a Unix socket (0600). `close` takes the socket away, lets running calls end for three seconds, and
- * does not close the service. Rejects with SocketError.
+ * Serves KMS v2 at a Unix socket (0600). `close` takes the socket away and lets running calls end; it does not close
+ * the service. Rejects with SocketError.
  */
 export async function serveKeyService(options: ServeOptions): Promise<{ close(): Promise<void> }> {
   const { socket, service, log } = options
@@ -53,7 +55,10 @@ export async function serveKeyService(options: ServeOptions): Promise<{ close():
   const { definition, handlers } = methods(service, log)
   grpc.addService(definition, handlers)
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure())
+  const connections = new Set<Socket>()
   const listener = await listenPrivately(socket, (connection) => {
+    connections.add(connection)
+    connection.on('close', () => connections.delete(connection))
     connection.on('error', (error) => log('debug', 'KMS connection failed', { error: error.message }))
     injector.injectConnection(connection)
   })
@@ -65,7 +70,9 @@ export async function serveKeyService(options: ServeOptions): Promise<{ close():
     // Takes the socket away.
     const unlistened = new Promise<void>((resolve) => listener.close(() => resolve()))
     const stopped = new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()))
-    const timer = setTimeout(() => grpc.forceShutdown(), STOP_MS)
+    const timer = setTimeout(() => {
+      for (const connection of connections) connection.destroy()
+    }, options.graceMs ?? 3_000)
     await Promise.all([stopped, unlistened])
     clearTimeout(timer)
   }
