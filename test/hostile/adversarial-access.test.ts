@@ -212,8 +212,9 @@ describe('who may only connect to an object does not read it', () => {
   for (const [path, code, message] of rows)
     test(`GET ${path}`, async () => {
       const answer = await send('GET', `/api/v1/namespaces/mine/${path}`, undefined, 'visitor')
-      assert.equal(answer.code, code, answer.text)
-      assert.match(answer.text, message)
-      assert.ok(!answer.text.includes(secret))
+      const text = answer.body
+      assert.equal(answer.code, code, text)
+      assert.match(text, message)
+      assert.ok(!text.includes(secret))
     })
 })
