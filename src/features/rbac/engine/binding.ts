@@ -1,27 +1,37 @@
 import type { Decision } from '../../../kernel/authz/types.ts'
+import type { HeapItem } from './heap.ts'
 import type { Role } from './role.ts'
-import type { Grant, Scope } from './scope.ts'
-import type { RoleRef, Subject } from './types.ts'
+import type { PolicyRule, RoleRef, Subject } from './types.ts'
 
 /** Name under which the authorizer's decisions are known. */
 export const AUTHORIZER_NAME = 'RBAC'
+
+/** One subject of one binding, as one of all that bring a role to that subject. */
+export type Grant = HeapItem & {
+  binding: Binding
+  subject: Subject
+  /** Index among the binding's subjects. */
+  order: number
+  /** Numbers of user or group, and of the namespace (0: cluster-wide). */
+  subjectId: number
+  namespaceId: number
+}
 
 export class Binding {
   readonly kind: 'RoleBinding' | 'ClusterRoleBinding'
   readonly namespace: string
   readonly name: string
   readonly roleRef: RoleRef
-  /** Undefined when the roleRef names a kind that is no role: such a binding grants nothing. */
-  readonly role: Role | undefined
+  readonly role: Role
   readonly subjects: readonly Subject[]
-  readonly grants: { scope: Scope; grant: Grant }[] = []
+  readonly grants: Grant[] = []
 
   constructor(
     kind: Binding['kind'],
     namespace: string,
     name: string,
     roleRef: RoleRef,
-    role: Role | undefined,
+    role: Role,
     subjects: readonly Subject[],
   ) {
     this.kind = kind
@@ -50,19 +60,54 @@ function describeBinding(binding: Binding, subject: Subject): string {
   return `${binding.kind} ${JSON.stringify(name)} of ${binding.roleRef.kind} ${JSON.stringify(binding.roleRef.name)} to ${to}`
 }
 
-/** Made once for each rule that ever decided, not once a request. */
-export function allowedBy(binding: Binding, subject: Subject, ruleIndex: number): Decision {
-  const rule = binding.role?.rules?.[ruleIndex]
-  return {
-    verdict: 'allow',
-    by: {
-      authorizer: AUTHORIZER_NAME,
-      reason: `RBAC: allowed by ${describeBinding(binding, subject)}`,
-      binding: { kind: binding.kind, namespace: binding.namespace, name: binding.name },
-      role: { kind: binding.roleRef.kind, namespace: binding.role?.namespace ?? '', name: binding.roleRef.name },
-      subject,
-      ruleIndex,
-      rule,
-    },
+/**
+ * By what rule a decision was made. Texts are written when somebody reads them: a decision that only looks at its
+ * verdict does not pay for them. The rules are those of the moment of the decision.
+ */
+class DecidedBy {
+  [detail: string]: unknown
+  readonly authorizer: string = AUTHORIZER_NAME
+  readonly ruleIndex: number
+  readonly #binding: Binding
+  readonly #subject: Subject
+  readonly #rules: readonly PolicyRule[]
+  #reason: string | undefined
+
+  constructor(grant: Grant, rules: readonly PolicyRule[], ruleIndex: number) {
+    this.#binding = grant.binding
+    this.#subject = grant.subject
+    this.#rules = rules
+    this.ruleIndex = ruleIndex
   }
+
+  get reason(): string {
+    return (this.#reason ??= `RBAC: allowed by ${describeBinding(this.#binding, this.#subject)}`)
+  }
+
+  get binding(): { kind: string; namespace: string; name: string } {
+    const { kind, namespace, name } = this.#binding
+    return { kind, namespace, name }
+  }
+
+  get role(): { kind: string; namespace: string; name: string } {
+    const { kind, namespace, name } = this.#binding.role
+    return { kind, namespace, name }
+  }
+
+  get subject(): Subject {
+    return this.#subject
+  }
+
+  get rule(): PolicyRule {
+    return this.#rules[this.ruleIndex]!
+  }
+
+  toJSON(): object {
+    const { authorizer, reason, binding, role, subject, ruleIndex, rule } = this
+    return { authorizer, reason, binding, role, subject, ruleIndex, rule }
+  }
+}
+
+export function allowedBy(grant: Grant, ruleIndex: number): Decision {
+  return { verdict: 'allow', by: new DecidedBy(grant, grant.binding.role.rules!, ruleIndex) }
 }

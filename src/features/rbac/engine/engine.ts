@@ -1,13 +1,13 @@
 import type { UserInfo } from '../../../kernel/authn/types.ts'
 import type { Attributes, Decision, NonResourceRule, ResourceRule } from '../../../kernel/authz/types.ts'
-import { Binding, serviceAccountUser } from './binding.ts'
-import { Role } from './role.ts'
-import { resourceQuery } from './rules.ts'
-import { type Grant, Scope } from './scope.ts'
+import { Binding, type Grant, serviceAccountUser } from './binding.ts'
+import { Names } from './names.ts'
+import type { Role } from './role.ts'
+import { RoleTable } from './role-table.ts'
+import { grantBefore, Scopes } from './scopes.ts'
+import { Subjects } from './subjects.ts'
 import type { BindingObject, PolicyRule, RoleObject, RoleRef, Subject } from './types.ts'
-
-/** What a subject holds: everywhere, and by namespace. */
-type Holdings = { cluster: Scope | undefined; namespaces: Map<string, Scope> | undefined }
+import { type Query, Vocabulary } from './vocabulary.ts'
 
 export type HeldRules = {
   rules: PolicyRule[]
@@ -46,59 +46,69 @@ const NEXT: Decision = { verdict: 'next' }
  * The RBAC authorizer of Kubernetes (plugin/pkg/auth/authorizer/rbac) as an index: subject → scope → roles. A decision
  * looks only at what the request's user and groups hold cluster-wide and in the request's namespace, so that its cost
  * does not depend on how many other bindings there are. Changes are incremental and effective at return.
+ *
+ * Of several rules that allow, the one decides that Kubernetes meets first when it visits bindings by name:
+ * ClusterRoleBindings, then RoleBindings, then the rules of the role. So a decision depends on what is stored alone, and
+ * not on the order in which it was written.
  */
 export function createRbacEngine(): RbacEngine {
+  const words = new Vocabulary()
+  const table = new RoleTable(words)
+  const scopes = new Scopes(table, words)
+  const subjects = new Subjects()
+  const namespaces = new Names()
   const roles = new Map<string, Role>()
   const bindings = new Map<string, Binding>()
-  const users = new Map<string, Holdings>()
-  const groups = new Map<string, Holdings>()
-  /** Bindings whose role is missing. While there are none, nobody looks for them. */
+  /** Grants of roles that do not exist. While there are none, nobody looks for them. */
   let dangling = 0
+  /** Subjects of the question that hold something; written anew by each question. */
+  const asking: number[] = []
 
-  function roleEntry(kind: Role['kind'], namespace: string, name: string): Role {
+  function roleEntry(kind: string, namespace: string, name: string): Role {
     const key = `${kind}/${namespace}/${name}`
     let role = roles.get(key)
-    if (role === undefined) roles.set(key, (role = new Role(kind, namespace, name)))
+    if (role === undefined) roles.set(key, (role = table.create(kind, namespace, name)))
     return role
   }
 
   function setRules(role: Role, rules: readonly PolicyRule[] | undefined): void {
     const was = role.rules
-    role.setRules(rules)
+    table.setRules(role, rules)
     if ((was === undefined) !== (rules === undefined))
-      dangling += rules === undefined ? role.bindings.size : -role.bindings.size
-    for (const binding of role.bindings) for (const { scope } of binding.grants) scope.roleChanged(role)
+      for (const binding of role.bindings) countDangling(binding, rules === undefined ? 1 : -1)
+    if (role.followers !== undefined) for (const follower of role.followers) follower.roleChanged(role)
     forgetIfUnused(role)
   }
 
-  function forgetIfUnused(role: Role): void {
-    if (role.rules === undefined && role.bindings.size === 0)
-      roles.delete(`${role.kind}/${role.namespace}/${role.name}`)
+  function countDangling(binding: Binding, change: number): void {
+    dangling += change * binding.grants.length
+    for (const grant of binding.grants) subjects.addDangling(grant.subjectId, change)
   }
 
-  function referredRole(roleRef: RoleRef, bindingNamespace: string): Role | undefined {
-    if (roleRef.kind === 'ClusterRole') return roleEntry('ClusterRole', '', roleRef.name)
-    if (roleRef.kind === 'Role') return roleEntry('Role', bindingNamespace, roleRef.name)
-    return undefined
+  function forgetIfUnused(role: Role): void {
+    if (role.rules !== undefined || role.bindings.size > 0) return
+    roles.delete(`${role.kind}/${role.namespace}/${role.name}`)
+    table.forget(role)
   }
 
   function addBinding(kind: Binding['kind'], object: BindingObject): void {
     const namespace = kind === 'RoleBinding' ? (object.metadata.namespace ?? '') : ''
     const name = object.metadata.name ?? ''
     removeBinding(kind, namespace, name)
-    const role = referredRole(object.roleRef, namespace)
-    const binding = new Binding(kind, namespace, name, object.roleRef, role, object.subjects ?? [])
+    const { roleRef } = object
+    const role = roleEntry(roleRef.kind, roleRef.kind === 'ClusterRole' ? '' : namespace, roleRef.name)
+    const binding = new Binding(kind, namespace, name, roleRef, role, object.subjects ?? [])
     bindings.set(`${kind}/${namespace}/${name}`, binding)
-    if (role === undefined) return
     role.bindings.add(binding)
-    if (role.rules === undefined) dangling++
-    for (const subject of binding.subjects) {
-      const scope = scopeFor(subject, namespace)
-      if (scope === undefined) continue
-      const grant: Grant = { binding, subject }
-      scope.add(role, grant)
-      binding.grants.push({ scope, grant })
+    for (const [order, subject] of binding.subjects.entries()) {
+      const subjectId = acquireSubject(subject, namespace)
+      if (subjectId === 0) continue
+      const namespaceId = namespace === '' ? 0 : namespaces.acquire(namespace)
+      const grant: Grant = { at: 0, binding, subject, order, subjectId, namespaceId }
+      subjects.setScope(subjectId, namespaceId, scopes.add(subjects.scope(subjectId, namespaceId), grant))
+      binding.grants.push(grant)
     }
+    if (role.rules === undefined) countDangling(binding, 1)
   }
 
   function removeBinding(kind: Binding['kind'], namespace: string, name: string): void {
@@ -106,112 +116,103 @@ export function createRbacEngine(): RbacEngine {
     const binding = bindings.get(key)
     if (binding === undefined) return
     bindings.delete(key)
-    const role = binding.role
-    if (role === undefined) return
+    const { role } = binding
     role.bindings.delete(binding)
-    if (role.rules === undefined) dangling--
-    for (const { scope, grant } of binding.grants) {
-      scope.remove(role, grant)
-      if (scope.size === 0) forgetScope(grant.subject, namespace)
+    if (role.rules === undefined) countDangling(binding, -1)
+    for (const grant of binding.grants) {
+      const { subjectId, namespaceId } = grant
+      subjects.setScope(subjectId, namespaceId, scopes.remove(subjects.scope(subjectId, namespaceId), grant))
+      subjects.release(subjectId)
+      if (namespaceId !== 0) namespaces.release(namespaceId)
     }
     forgetIfUnused(role)
   }
 
-  /** Where a subject's holdings lie; undefined for a subject that can match nobody. */
-  function holderOf(
-    subject: Subject,
-    bindingNamespace: string,
-  ): { side: Map<string, Holdings>; key: string } | undefined {
+  /** 0 for a subject that can match nobody. */
+  function acquireSubject(subject: Subject, bindingNamespace: string): number {
     switch (subject.kind) {
       case 'User':
-        return { side: users, key: subject.name }
+        return subjects.acquireUser(subject.name)
       case 'Group':
-        return { side: groups, key: subject.name }
+        return subjects.acquireGroup(subject.name)
       case 'ServiceAccount': {
         const namespace = subject.namespace || bindingNamespace
-        return namespace === '' ? undefined : { side: users, key: serviceAccountUser(namespace, subject.name) }
+        return namespace === '' ? 0 : subjects.acquireUser(serviceAccountUser(namespace, subject.name))
       }
       default:
-        return undefined
+        return 0
     }
   }
 
-  function scopeFor(subject: Subject, namespace: string): Scope | undefined {
-    const holder = holderOf(subject, namespace)
-    if (holder === undefined) return undefined
-    let held = holder.side.get(holder.key)
-    if (held === undefined) holder.side.set(holder.key, (held = { cluster: undefined, namespaces: undefined }))
-    if (namespace === '') return (held.cluster ??= new Scope())
-    held.namespaces ??= new Map()
-    let scope = held.namespaces.get(namespace)
-    if (scope === undefined) held.namespaces.set(namespace, (scope = new Scope()))
-    return scope
-  }
-
-  function forgetScope(subject: Subject, namespace: string): void {
-    const holder = holderOf(subject, namespace)
-    const held = holder?.side.get(holder.key)
-    if (holder === undefined || held === undefined) return
-    if (namespace === '') held.cluster = undefined
-    else held.namespaces?.delete(namespace)
-    if (held.namespaces?.size === 0) held.namespaces = undefined
-    if (held.cluster === undefined && held.namespaces === undefined) holder.side.delete(holder.key)
+  function setAsking(user: UserInfo): void {
+    asking.length = 0
+    const byName = subjects.user(user.name)
+    if (byName !== 0) asking.push(byName)
+    for (let i = 0; i < user.groups.length; i++) {
+      const group = subjects.group(user.groups[i]!)
+      if (group !== 0) asking.push(group)
+    }
   }
 
   function decide(attributes: Attributes): Decision {
-    const { user } = attributes
-    const found = attributes.resourceRequest ? decideResource(attributes) : decidePath(attributes)
-    if (found !== undefined) return found
-    if (dangling === 0) return NEXT
-    const { errors } = heldRules(user, attributes.resourceRequest ? attributes.namespace : '')
+    setAsking(attributes.user)
+    if (asking.length === 0) return NEXT
+    const use = attributes.resourceRequest ? findResource(attributes) : findPath(attributes.verb, attributes.path)
+    if (use !== 0) return scopes.decision(use, foundRule)
+    if (dangling === 0 || !asking.some((subject) => subjects.dangling(subject) > 0)) return NEXT
+    const { errors } = heldRules(attributes.user, attributes.resourceRequest ? attributes.namespace : '')
     return errors.length === 0 ? NEXT : { verdict: 'next', reason: `RBAC: ${joinErrors(errors)}` }
   }
 
-  function decideResource(attributes: Attributes & { resourceRequest: true }): Decision | undefined {
-    const { user, namespace } = attributes
-    const query = resourceQuery(
-      attributes.verb,
-      attributes.apiGroup,
-      attributes.resource,
-      attributes.subresource,
-      attributes.name,
-    )
-    const byUser = inHoldings(users.get(user.name))
-    if (byUser !== undefined) return byUser
-    for (let i = 0; i < user.groups.length; i++) {
-      const byGroup = inHoldings(groups.get(user.groups[i]!))
-      if (byGroup !== undefined) return byGroup
-    }
-    return undefined
+  let foundUse = 0
+  let foundRule = -1
 
-    function inHoldings(held: Holdings | undefined): Decision | undefined {
-      if (held === undefined) return undefined
-      const everywhere = held.cluster?.findResource(query)
-      if (everywhere !== undefined || namespace === '') return everywhere
-      return held.namespaces?.get(namespace)?.findResource(query)
-    }
+  function findResource(attributes: Attributes & { resourceRequest: true }): number {
+    const { verb, apiGroup, resource, subresource, name, namespace } = attributes
+    const query = words.ask(verb, apiGroup, resource, subresource, name)
+    foundUse = 0
+    for (let i = 0; i < asking.length; i++) findIn(subjects.clusterScope(asking[i]!), query, attributes)
+    if (foundUse !== 0 || namespace === '') return foundUse
+    const namespaceId = namespaces.get(namespace)
+    if (namespaceId === 0) return 0
+    for (let i = 0; i < asking.length; i++) findIn(subjects.scope(asking[i]!, namespaceId), query, attributes)
+    return foundUse
   }
 
-  function decidePath(attributes: Attributes & { resourceRequest: false }): Decision | undefined {
-    const { user, verb, path } = attributes
-    const byUser = users.get(user.name)?.cluster?.findPath(verb, path)
-    if (byUser !== undefined) return byUser
-    for (let i = 0; i < user.groups.length; i++) {
-      const byGroup = groups.get(user.groups[i]!)?.cluster?.findPath(verb, path)
-      if (byGroup !== undefined) return byGroup
+  function findIn(scope: number, query: Query, attributes: Attributes & { resourceRequest: true }): void {
+    if (scope !== 0) keepFirst(scopes.findResource(scope, query, attributes))
+  }
+
+  function findPath(verb: string, path: string): number {
+    foundUse = 0
+    for (let i = 0; i < asking.length; i++) {
+      const scope = subjects.clusterScope(asking[i]!)
+      if (scope !== 0) keepFirst(scopes.findPath(scope, verb, path))
     }
-    return undefined
+    return foundUse
+  }
+
+  function keepFirst(use: number): void {
+    if (use === 0) return
+    if (foundUse !== 0 && !grantBefore(scopes.firstGrant(use), scopes.firstGrant(foundUse))) return
+    foundUse = use
+    foundRule = scopes.foundRule
   }
 
   function bindingsOf(user: UserInfo, namespace: string): Grant[] {
     const found = new Map<Binding, Grant>()
-    const collect = (held: Holdings | undefined): void => {
-      for (const scope of [held?.cluster, namespace === '' ? undefined : held?.namespaces?.get(namespace)])
-        if (scope !== undefined)
-          for (const grant of scope.grants()) if (!found.has(grant.binding)) found.set(grant.binding, grant)
+    setAsking(user)
+    const namespaceId = namespace === '' ? 0 : namespaces.get(namespace)
+    const collect = (scope: number): void => {
+      for (const grant of scopes.grants(scope)) {
+        const known = found.get(grant.binding)
+        if (known === undefined || grantBefore(grant, known)) found.set(grant.binding, grant)
+      }
     }
-    collect(users.get(user.name))
-    for (const group of user.groups) collect(groups.get(group))
+    for (const subject of asking) {
+      collect(subjects.clusterScope(subject))
+      if (namespaceId !== 0) collect(subjects.scope(subject, namespaceId))
+    }
     return [...found.values()].sort((a, b) => order(a.binding, b.binding))
   }
 
@@ -219,9 +220,10 @@ export function createRbacEngine(): RbacEngine {
     const rules: PolicyRule[] = []
     const errors = new Set<string>()
     for (const { binding } of bindingsOf(user, namespace)) {
-      const held = binding.role?.rules
-      if (held !== undefined) rules.push(...held)
-      else errors.add(roleNotFound(binding.roleRef))
+      const held = binding.role.rules
+      if (held === undefined) errors.add(roleNotFound(binding.roleRef))
+      // Not by spreading: a role may have more rules than a call may have arguments.
+      else for (const rule of held) rules.push(rule)
     }
     return { rules, errors: [...errors].sort() }
   }
@@ -256,7 +258,7 @@ export function createRbacEngine(): RbacEngine {
       return roleRef.kind === 'Role' ? roles.get(`Role/${namespace}/${roleRef.name}`)?.rules : undefined
     },
     bindingsOf,
-    size: () => ({ roles: roles.size, bindings: bindings.size, subjects: users.size + groups.size }),
+    size: () => ({ roles: roles.size, bindings: bindings.size, subjects: subjects.size }),
   }
 }
 

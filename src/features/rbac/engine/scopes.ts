@@ -1,0 +1,222 @@
+import type { Attributes, Decision } from '../../../kernel/authz/types.ts'
+import { allowedBy, type Grant } from './binding.ts'
+import { heapAdd, heapRemove } from './heap.ts'
+import { LargeScope } from './large-scope.ts'
+import { NumberPool } from './number-pool.ts'
+import type { Role } from './role.ts'
+import type { RoleTable } from './role-table.ts'
+import type { Query, Vocabulary } from './vocabulary.ts'
+
+/** Up to this many roles are asked one after the other; beyond, their rules go into one index. */
+const SMALL = 32
+
+/** Whether `a` is visited before `b`, both cluster-wide or both of one namespace: by name, then by subject. */
+export function grantBefore(a: Grant, b: Grant): boolean {
+  if (a.binding === b.binding) return a.order < b.order
+  return a.binding.name < b.binding.name
+}
+
+/** Which rules a kept decision is about. */
+type Decided = { decision: Decision; version: number; rule: number }
+
+/**
+ * What subjects hold in a place. A scope is a number: 0 holds nothing; above 0 it is where a list of uses lies; below 0
+ * it is a large scope. A use is a role with the grants that brought it there, the first in front; a scope's uses are in
+ * the order of their first grants, so that the first that allows is the one that decides.
+ *
+ * A list lies in one array of numbers — their count, then role and use of each — because the roles' heads can then be
+ * fetched side by side; a linked list or an array of objects would wait for each before it knows the next.
+ */
+export class Scopes {
+  readonly #roles: RoleTable
+  readonly #words: Vocabulary
+  readonly #lists = new NumberPool()
+  /** By use. */
+  readonly #useRoles: number[] = [0]
+  readonly #firstGrants: (Grant | undefined)[] = [undefined]
+  /** All grants of a use, the first on top, where there are more than one. */
+  readonly #grantHeaps = new Map<number, Grant[]>()
+  readonly #decided: (Decided | undefined)[] = [undefined]
+  readonly #freeUses: number[] = []
+  readonly #large: (LargeScope | undefined)[] = [undefined]
+  readonly #freeLarge: number[] = []
+  readonly #useBefore = (a: number, b: number): boolean => grantBefore(this.firstGrant(a), this.firstGrant(b))
+  /** Index of the rule that the last search found. */
+  foundRule = -1
+
+  constructor(roles: RoleTable, words: Vocabulary) {
+    this.#roles = roles
+    this.#words = words
+    // So that no list begins at 0.
+    this.#lists.take(new Int32Array(1))
+  }
+
+  /** The scope with one grant more. */
+  add(scope: number, grant: Grant): number {
+    const { role } = grant.binding
+    const use = this.#useOf(scope, role)
+    if (use === 0) return this.#put(scope, this.#newUse(role, grant))
+    const first = this.firstGrant(use)
+    const heap = this.#heapOf(use)
+    if (!grantBefore(grant, first)) {
+      heapAdd(heap, grant, grantBefore)
+      return scope
+    }
+    const rest = this.#take(scope, use)
+    heapAdd(heap, grant, grantBefore)
+    this.#firstGrants[use] = grant
+    return this.#put(rest, use)
+  }
+
+  remove(scope: number, grant: Grant): number {
+    const use = this.#useOf(scope, grant.binding.role)
+    const heap = this.#grantHeaps.get(use)
+    if (heap !== undefined && heap[0] !== grant) {
+      heapRemove(heap, grant, grantBefore)
+      return scope
+    }
+    const rest = this.#take(scope, use)
+    if (heap !== undefined) heapRemove(heap, grant, grantBefore)
+    this.#firstGrants[use] = heap?.[0]
+    if (heap !== undefined && heap.length > 0) return this.#put(rest, use)
+    this.#grantHeaps.delete(use)
+    this.#freeUses.push(use)
+    return rest
+  }
+
+  /** The first use that allows it; 0 if none does. `foundRule` is its rule. */
+  findResource(scope: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
+    if (scope < 0) return this.#found(this.#large[-scope]!.findResource(query, attributes))
+    const lists = this.#lists.numbers
+    for (let at = scope + 1, end = at + 2 * lists[scope]!; at < end; at += 2) {
+      const rule = this.#roles.findResource(lists[at]!, query, attributes)
+      if (rule < 0) continue
+      this.foundRule = rule
+      return lists[at + 1]!
+    }
+    return 0
+  }
+
+  findPath(scope: number, verb: string, path: string): number {
+    if (scope < 0) return this.#found(this.#large[-scope]!.findPath(verb, path))
+    const lists = this.#lists.numbers
+    for (let at = scope + 1, end = at + 2 * lists[scope]!; at < end; at += 2) {
+      const rule = this.#roles.findPath(lists[at]!, verb, path)
+      if (rule < 0) continue
+      this.foundRule = rule
+      return lists[at + 1]!
+    }
+    return 0
+  }
+
+  /** The grant that a use decides by. */
+  firstGrant(use: number): Grant {
+    return this.#firstGrants[use]!
+  }
+
+  /** The last one of each use is kept: who asks, asks again. */
+  decision(use: number, rule: number): Decision {
+    const version = this.#roles.version(this.#useRoles[use]!)
+    const known = this.#decided[use]
+    if (known !== undefined && known.version === version && known.rule === rule) return known.decision
+    const decision = allowedBy(this.firstGrant(use), rule)
+    this.#decided[use] = { decision, version, rule }
+    return decision
+  }
+
+  *grants(scope: number): Generator<Grant> {
+    for (const use of this.#usesOf(scope)) yield* this.#grantHeaps.get(use) ?? [this.firstGrant(use)]
+  }
+
+  #found(found: { use: number; rule: number } | undefined): number {
+    if (found === undefined) return 0
+    this.foundRule = found.rule
+    return found.use
+  }
+
+  #usesOf(scope: number): number[] {
+    if (scope < 0) return [...this.#large[-scope]!.uses()]
+    if (scope === 0) return []
+    const lists = this.#lists.numbers
+    return Array.from({ length: lists[scope]! }, (_, i) => lists[scope + 2 + 2 * i]!)
+  }
+
+  #useOf(scope: number, role: Role): number {
+    if (scope < 0) return this.#large[-scope]!.useOf(role.id)
+    return this.#usesOf(scope).find((use) => this.#useRoles[use] === role.id) ?? 0
+  }
+
+  #heapOf(use: number): Grant[] {
+    let heap = this.#grantHeaps.get(use)
+    if (heap !== undefined) return heap
+    const first = this.firstGrant(use)
+    first.at = 0
+    this.#grantHeaps.set(use, (heap = [first]))
+    return heap
+  }
+
+  #newUse(role: Role, grant: Grant): number {
+    const use = this.#freeUses.pop() ?? this.#useRoles.length
+    this.#useRoles[use] = role.id
+    this.#firstGrants[use] = grant
+    this.#decided[use] = undefined
+    return use
+  }
+
+  /** Puts a use into its place; answers the scope's new number. */
+  #put(scope: number, use: number): number {
+    if (scope < 0) {
+      this.#large[-scope]!.add(use, this.#roleOf(use))
+      return scope
+    }
+    const uses = this.#usesOf(scope)
+    const place = uses.findIndex((other) => this.#useBefore(use, other))
+    uses.splice(place < 0 ? uses.length : place, 0, use)
+    return uses.length > SMALL ? this.#enlarge(scope, uses) : this.#writeList(scope, uses)
+  }
+
+  /** Takes a use out of its place; its grants stay. */
+  #take(scope: number, use: number): number {
+    this.#decided[use] = undefined
+    if (scope > 0)
+      return this.#writeList(
+        scope,
+        this.#usesOf(scope).filter((other) => other !== use),
+      )
+    const large = this.#large[-scope]!
+    large.remove(use, this.#roleOf(use))
+    return large.size > SMALL / 2 ? scope : this.#shrink(scope)
+  }
+
+  #roleOf(use: number): Role {
+    return this.#roles.role(this.#useRoles[use]!)
+  }
+
+  /** In place of the list at `scope`, if there is one. */
+  #writeList(scope: number, uses: readonly number[]): number {
+    if (scope > 0) this.#lists.give(scope, 1 + 2 * this.#lists.numbers[scope]!)
+    if (uses.length === 0) return 0
+    return this.#lists.take(Int32Array.from([uses.length, ...uses.flatMap((use) => [this.#useRoles[use]!, use])]))
+  }
+
+  #enlarge(scope: number, uses: readonly number[]): number {
+    this.#writeList(scope, [])
+    const large = new LargeScope(this.#roles, this.#words, this.#useBefore)
+    for (const use of uses) large.add(use, this.#roleOf(use))
+    const number = this.#freeLarge.pop() ?? this.#large.length
+    this.#large[number] = large
+    return -number
+  }
+
+  #shrink(scope: number): number {
+    const large = this.#large[-scope]!
+    const uses = this.#usesOf(scope)
+    for (const use of uses) large.remove(use, this.#roleOf(use))
+    this.#large[-scope] = undefined
+    this.#freeLarge.push(-scope)
+    return this.#writeList(
+      0,
+      uses.sort((a, b) => (this.#useBefore(a, b) ? -1 : 1)),
+    )
+  }
+}
