@@ -1,4 +1,5 @@
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { closeSync, lstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KubeObject } from '../kernel/api/object.ts'
 import { decodeJson } from '../kernel/codec/json.ts'
@@ -12,10 +13,12 @@ export type ManifestObject = {
   file: string
   /** 1-based line of the document in which the object stands. */
   line: number
+  /** Where it stands in its document: [] or, in a List, `['items', 3]`. */
+  path: readonly (string | number)[]
 }
 
-/** A stretch of YAML between `---` lines. */
-export type ManifestDocument = { file: string; line: number; text: string }
+/** A stretch of YAML between `---` lines. `start` is its offset in the file's text. */
+export type ManifestDocument = { file: string; line: number; text: string; start: number }
 
 export const MAX_FILE_BYTES: number = 64 * 1024 * 1024
 export const MAX_DOCUMENT_BYTES: number = 3 * 1024 * 1024
@@ -31,7 +34,12 @@ export function* manifestDocuments(
   paths: readonly string[],
   options: ManifestOptions = {},
 ): Generator<ManifestDocument> {
-  for (const path of paths) for (const file of filesOf(path, options)) yield* splitDocuments(file, readText(file))
+  for (const file of manifestFiles(paths, options)) yield* splitDocuments(file, readManifestText(file))
+}
+
+/** The files that the paths name, in order. */
+export function* manifestFiles(paths: readonly string[], options: ManifestOptions = {}): Generator<string> {
+  for (const path of paths) yield* filesOf(path, options)
 }
 
 /**
@@ -54,19 +62,21 @@ export function* parseDocument({ file, line, text }: ManifestDocument): Generato
   if (typeof object.kind !== 'string' || object.kind === '') throw fail('the object has no kind')
   if (typeof object.apiVersion !== 'string' || object.apiVersion === '') throw fail('the object has no apiVersion')
   const items: unknown = object['items']
-  if (!object.kind.endsWith('List') || !Array.isArray(items)) return yield { object, file, line }
-  for (const item of items) {
-    if (item === null || typeof item !== 'object') throw fail('an item of the list is not an object')
+  if (!object.kind.endsWith('List') || !Array.isArray(items)) return yield { object, file, line, path: [] }
+  for (const [i, item] of items.entries()) {
+    if (item === null || typeof item !== 'object' || Array.isArray(item))
+      throw fail('an item of the list is not an object')
     const one = item as KubeObject
     // Typed lists (SecretList) need not repeat what their items are.
     const kind = one.kind || (object.kind === 'List' ? '' : object.kind.slice(0, -'List'.length))
     if (!kind) throw fail('an item of the list has no kind')
-    yield { object: { ...one, kind, apiVersion: one.apiVersion || object.apiVersion }, file, line }
+    yield { object: { ...one, kind, apiVersion: one.apiVersion || object.apiVersion }, file, line, path: ['items', i] }
   }
 }
 
 function decode(file: string, line: number, text: string): unknown {
-  const bytes = Buffer.from(text)
+  // A byte order mark is no part of the document.
+  const bytes = Buffer.from(text.replace(/^\uFEFF/, ''))
   try {
     return /^\s*\{/.test(text) && file.endsWith('.json') ? decodeJson(bytes).value : decodeYaml(bytes).value
   } catch (error) {
@@ -95,32 +105,63 @@ function* filesOf(path: string, options: ManifestOptions): Generator<string> {
   }
 }
 
-function readText(file: string): string {
+/** The whole text of a file or of standard input (`-`). Throws CliError when it cannot be read, is too large or not text. */
+export function readManifestText(file: string): string {
   try {
-    if (file !== '-' && statSync(file).size > MAX_FILE_BYTES)
-      throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`)
-    const text = readFileSync(file === '-' ? 0 : file, 'utf8')
-    if (text.length > MAX_FILE_BYTES) throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`)
-    return text
+    const bytes = readBytes(file)
+    if (!isUtf8(bytes)) throw new Error('it is not UTF-8 text')
+    return bytes.toString('utf8')
   } catch (error) {
     throw new CliError(`${file === '-' ? 'standard input' : file} cannot be read: ${(error as Error).message}`, 2)
   }
 }
 
+/** Reads to the end and no further than MAX_FILE_BYTES, whatever size the file says it has. */
+function readBytes(file: string): Buffer {
+  const fd = file === '-' ? 0 : openSync(file, 'r')
+  const chunks: Buffer[] = []
+  try {
+    for (let total = 0; ; ) {
+      const chunk = Buffer.allocUnsafe(256 * 1024)
+      const n = readChunk(fd, chunk)
+      if (n === 0) return Buffer.concat(chunks)
+      chunks.push(chunk.subarray(0, n))
+      total += n
+      if (total > MAX_FILE_BYTES) throw new Error(`it is larger than ${MAX_FILE_BYTES} bytes`)
+    }
+  } finally {
+    if (fd !== 0) closeSync(fd)
+  }
+}
+
+const PAUSE_MS = 10
+
+/** A terminal or pipe that another process has made non-blocking says EAGAIN while nothing is there. */
+function readChunk(fd: number, chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(fd, chunk)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
+    }
+  }
+}
+
 /** Cuts at lines that are `---`, as kubectl does; JSON streams without separators are one document. */
-function* splitDocuments(file: string, text: string): Generator<ManifestDocument> {
+export function* splitDocuments(file: string, text: string): Generator<ManifestDocument> {
   let start = 0
   let line = 1
   const separator = /^---(?:[ \t].*)?(?:\r?\n|$)/gm
   for (let match = separator.exec(text); match !== null; match = separator.exec(text)) {
     const piece = text.slice(start, match.index)
-    if (piece.trim() !== '') yield { file, line, text: piece }
+    if (piece.trim() !== '') yield { file, line, text: piece, start }
     line += newlines(text, start, separator.lastIndex)
     start = separator.lastIndex
     if (match[0] === '' || start >= text.length) break
   }
   const rest = text.slice(start)
-  if (rest.trim() !== '') yield { file, line, text: rest }
+  if (rest.trim() !== '') yield { file, line, text: rest, start }
 }
 
 function newlines(text: string, from: number, to: number): number {

@@ -75,7 +75,8 @@ export function examineCommandLine(elements: readonly string[]): ArgumentDetecti
   const scripts = elements.map((element, i) => isScript(element, shell >= 0 && shell < i))
   for (let i = 0; i < elements.length && found.length < MAX_FOUND; i++) {
     const element = elements[i]!
-    for (const d of findCredentials(element)) found.push({ ...d, element: i, name: flagOf(element, elements[i - 1]) })
+    for (const d of findCredentials(element))
+      found.push({ ...d, element: i, name: scripts[i] ? nameOf(d) : (flagOf(element, elements[i - 1]) ?? nameOf(d)) })
     if (scripts[i]) examineScript(element, i, found)
   }
   const words: ShellWord[] = elements.map((text) => ({ text, pieces: [{ at: 0, start: 0, length: text.length }] }))
@@ -97,9 +98,12 @@ function isScript(text: string, afterShell: boolean): boolean {
 
 const baseName = (text: string): string => text.slice(text.lastIndexOf('/') + 1)
 
-function flagOf(element: string, before: string | undefined): string {
+const nameOf = ({ rule }: Detection): string =>
+  rule === 'url-credentials' || rule === 'basic-auth' ? 'password' : rule === 'bearer-token' ? 'token' : rule
+
+function flagOf(element: string, before: string | undefined): string | undefined {
   const own = /^-{0,2}([A-Za-z][A-Za-z0-9_.-]{0,60})=/.exec(element)?.[1]
-  return own ?? /^--?([A-Za-z][A-Za-z0-9_.-]{0,60})$/.exec(before ?? '')?.[1] ?? 'value'
+  return own ?? /^--?([A-Za-z][A-Za-z0-9_.-]{0,60})$/.exec(before ?? '')?.[1]
 }
 
 type WordDetection = Detection & { word: number; name: string }
@@ -164,6 +168,8 @@ function opensslPass(text: string): Named | undefined {
 
 function flagValue(program: string, flag: string, next: string): Named | undefined {
   if (next.startsWith('-') && next.length < 20) return undefined
+  const prefixed = opensslPass(next)
+  if (prefixed !== undefined) return prefixed
   const short = SHORT_FLAGS[program]
   if (short?.pair === true && (flag === short.flag || flag === '--user' || flag === '--proxy-user')) {
     const cut = /[:%]/.exec(next)?.index ?? -1

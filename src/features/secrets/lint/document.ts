@@ -1,7 +1,6 @@
 import type { KubeObject } from '../../../kernel/api/object.ts'
 import { describe, examineObject } from './findings.ts'
 import type { InspectOptions } from './inspect.ts'
-import type { SecretNames } from './replacement.ts'
 import { Source } from './source.ts'
 import type { FieldPath, Finding, Leak } from './types.ts'
 
@@ -31,7 +30,8 @@ export type DocumentReport = {
 export type LintOptions = InspectOptions & {
   /** For objects that name none. */
   namespace?: string
-  names?: SecretNames
+  /** Leave the replacements out of the findings. */
+  replacements?: boolean
 }
 
 /** `# rampart:ignore` or `# rampart:ignore rule,rule` at the end of the value's line, or of its key's. */
@@ -49,12 +49,12 @@ export function lintDocument(document: LintDocument, options: LintOptions = {}):
       // The text of this rule's leak is not what stands in the file.
       const offset = leak.rule === 'last-applied-configuration' ? 0 : leak.start
       const { line, head } = source.linesOf([...target.path, ...leak.path], offset)
-      const { namespace, names } = options
+      const { namespace, replacements } = options
       const finding = describe(leak, target.object, {
         file: document.file,
         line: document.line + line,
         ...(namespace === undefined ? {} : { namespace }),
-        ...(names === undefined ? {} : { names }),
+        ...(replacements === undefined ? {} : { replacements }),
       })
       const ignored = isIgnored(source.lineText(line), leak.rule) || isIgnored(source.lineText(head), leak.rule)
       return { leak, target, finding, ignored }

@@ -41,9 +41,9 @@ export function identityOf(object: KubeObject, namespace?: string): ObjectIdenti
 export function describe(
   leak: Leak,
   object: KubeObject,
-  place: { file?: string; line?: number; namespace?: string; names?: SecretNames } = {},
+  place: { file?: string; line?: number; namespace?: string; names?: SecretNames; replacements?: boolean } = {},
 ): Finding {
-  const replacement = proposeReplacement(leak, object, place.names)
+  const replacement = place.replacements === false ? undefined : proposeReplacement(leak, object, place.names)
   const { file, line } = place
   return {
     rule: leak.rule,

@@ -44,8 +44,7 @@ export function fixDocument(report: DocumentReport, secrets: SecretsFile): Fixed
   }
   if (!source.valid) return refuseAll('the document is read differently by different YAML readers')
   const plan: Plan = { edits: [], model: [], variables: new Map(), fixed: [], refused: [] }
-  // Later stretches of one argument first: offsets before them stay what they are.
-  for (const located of [...report.found].reverse()) {
+  for (const located of report.found) {
     const why = planLeak(located, source, secrets, plan)
     if (why !== undefined) plan.refused.push({ located, why })
   }
@@ -55,12 +54,12 @@ export function fixDocument(report: DocumentReport, secrets: SecretsFile): Fixed
     plan.edits.push(edit)
     plan.model.push((root) => addToModel(root, container, added))
   }
-  if (plan.fixed.length === 0) return { text: source.text, fixed: [], refused: plan.refused.reverse() }
+  if (plan.fixed.length === 0) return { text: source.text, fixed: [], refused: plan.refused }
   const text = applyEdits(source.text, plan.edits)
   if (text === undefined || !amountsTo(source.text, text, plan.model))
     return refuseAll('it cannot be changed safely as it is written')
   secrets.commit()
-  return { text, fixed: plan.fixed.reverse(), refused: plan.refused.reverse() }
+  return { text, fixed: plan.fixed, refused: plan.refused }
 }
 
 /** Returns why it cannot be done, or undefined when it is planned. */
@@ -162,7 +161,8 @@ function applyEdits(text: string, edits: readonly Edit[]): string | undefined {
 function amountsTo(before: string, after: string, changes: readonly ((root: unknown) => void)[]): boolean {
   try {
     const expected = decode(before)
-    for (const change of changes) change(expected)
+    // Later stretches of one argument first: offsets before them stay what they are.
+    for (const change of changes.toReversed()) change(expected)
     return isDeepStrictEqual(decode(after), expected)
   } catch {
     // It cannot be read any more, or not be changed as planned.

@@ -42,7 +42,7 @@ const ABOUT = words(
     'supported complexity history rules rule validator validation check checks checksum digest fingerprint thumbprint sha ' +
     'sha1 sha256 md5 location server controller operator webhook plugin driver handler parser source target keyring alias ' +
     'usage attempts retries bytes bits chars characters rate burst bucket budget window tokens email mail domain realm ' +
-    'updated created date time timestamp at by from key_id exists set present missing',
+    'updated created date time timestamp at by from stdin prompt interactive ask fd exists set present missing',
 )
 /** Before the last word with its meaning inverted: `usePassword`, `maxToken`. */
 const ABOUT_FIRST = words(

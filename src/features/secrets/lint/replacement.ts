@@ -30,7 +30,8 @@ export function isPodContainer(object: KubeObject, container: FieldPath): boolea
 }
 
 export function secretNameFor(object: KubeObject): string {
-  const base = object.metadata?.name ?? object.metadata?.generateName?.replace(/-+$/, '') ?? object.kind.toLowerCase()
+  const { name, generateName } = object.metadata ?? {}
+  const base = String(name ?? generateName ?? object.kind).replace(/-+$/, '')
   return `${base
     .toLowerCase()
     .replace(/[^a-z0-9.-]/g, '-')
@@ -75,7 +76,9 @@ export function proposeReplacement(leak: Leak, object: KubeObject, names?: Secre
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: secret,
-    stringData: { [key]: `<the value: ${value.length} characters>` },
+    stringData: {
+      [key]: site.kind !== 'config-map' || site.whole ? `<the value: ${value.length} characters>` : `<all of ${key}>`,
+    },
   }
   const use = usage(leak, secret.name, key)
   return { secret: { ...secret, key }, yaml: `${write(manifest)}---\n${use}`, automatic }
