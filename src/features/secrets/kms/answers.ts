@@ -32,6 +32,8 @@ export function wrongEncryption(answer: EncryptResponse): string | undefined {
 
 function wrongKeyId(keyId: string): string | undefined {
   if (keyId === '') return 'key_id is missing'
+  // Decoding put U+FFFD in place of what is not UTF-8; the plugin would not know such an id again.
+  if (keyId.includes('\ufffd')) return 'key_id is not UTF-8'
   const bytes = Buffer.byteLength(keyId)
   return bytes > MAX_KEY_ID_BYTES ? `key_id has ${bytes} bytes, more than ${MAX_KEY_ID_BYTES}` : undefined
 }

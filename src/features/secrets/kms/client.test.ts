@@ -230,6 +230,11 @@ describe('KMS client against a plugin that', () => {
     })
   }
 
+  it('answers Status with a key_id that is not UTF-8', async (t) => {
+    const socket = await raw(t, { [METHODS.status]: () => Buffer.from('0a027632' + '12026f6b' + '1a02c328', 'hex') })
+    await fails(client(t, socket).status(), 'protocol', /key_id is not UTF-8/, socket)
+  })
+
   const long = { 'a.example.org': Buffer.alloc(16 * 1024), 'b.example.org': Buffer.alloc(16 * 1024) }
   const encryptions: [string, Partial<EncryptResponse>, RegExp][] = [
     ['nothing', { ciphertext: Buffer.alloc(0) }, /ciphertext is empty/],
@@ -270,11 +275,22 @@ describe('KMS client against a plugin that', () => {
     })
   }
 
-  for (const form of ['latin1', 'base64', 'base64url', 'hex'] as const) {
+  const said: [string, Buffer, string][] = [
+    ...(['latin1', 'base64', 'base64url', 'hex'] as const).map((form): [string, Buffer, string] => [
+      form,
+      seed,
+      seed.toString(form),
+    ]),
+    ['capital hex', seed, seed.toString('hex').toUpperCase()],
+    ['a list of numbers', seed, `[${seed.join(' ')}]`],
+    ['binary with line breaks', Buffer.from([...seed, 10, 13, 1]), `${seed.toString()}\n\r\u0001`],
+    ['the end of a long text', seed, `${' reason'.repeat(27)}${seed.toString()}`],
+  ]
+  for (const [form, plaintext, text] of said) {
     it(`says the plaintext in its refusal, as ${form}`, async (t) => {
-      const details = `cannot encrypt ${seed.toString(form)} today`
+      const details = `cannot encrypt ${text} today`
       const socket = await raw(t, { [METHODS.encrypt]: () => ({ code: status.UNKNOWN, details }) })
-      await fails(client(t, socket).encrypt(seed, 'u'), 'refused', /held the plaintext and is not shown/)
+      await fails(client(t, socket).encrypt(plaintext, 'u'), 'refused', /held the plaintext and is not shown/)
     })
   }
 })

@@ -159,7 +159,7 @@ class SocketKeyService implements KeyService {
   }
 
   #translate(method: string, error: ServiceError, secret: Uint8Array | undefined): KeyServiceError {
-    const details = withoutSecret(excerpt(error.details ?? ''), secret)
+    const details = excerpt(withoutSecret(error.details ?? '', secret))
     const say = (failure: KeyServiceFailure, what: string): KeyServiceError =>
       this.#error(failure, `${method}: ${what}`)
     switch (error.code) {
@@ -215,12 +215,9 @@ function reasonOfConnection(details: string): string {
 function withoutSecret(details: string, secret: Uint8Array | undefined): string {
   if (secret === undefined || secret.length === 0) return details
   const bytes = Buffer.from(secret)
-  const forms = [
-    bytes.toString('latin1'),
-    bytes.toString('utf8'),
-    bytes.toString('base64'),
-    bytes.toString('base64url'),
-  ]
+  const texts = (['latin1', 'utf8', 'base64', 'base64url'] as const).map((form) => bytes.toString(form))
+  // Go prints bytes as decimal numbers.
+  const forms = [...texts, bytes.join(' '), bytes.join(','), bytes.join(', ')]
   const said = forms.some((form) => details.includes(form)) || details.toLowerCase().includes(bytes.toString('hex'))
   return said ? '(its reason held the plaintext and is not shown)' : details
 }
