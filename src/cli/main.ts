@@ -1,4 +1,6 @@
 import { Command, CommanderError } from 'commander'
+import { registerKms } from './commands/kms.ts'
+import { registerSecrets } from './commands/secrets.ts'
 import { CliError } from './error.ts'
 import { say } from './output.ts'
 
@@ -25,6 +27,9 @@ function program(): Command {
     .option('--etcd-key <file>', 'its key')
     .option('--nodes <count>', 'machines to create; 0 (the control plane alone) is the only value so far')
     .option('--audit-policy <file>', 'audit.k8s.io/v1 Policy')
+    .option('--admission-control-config-file <file>', 'AdmissionConfiguration, or PodSecurityConfiguration alone')
+    .option('--encryption-provider-config <file>', 'EncryptionConfiguration (default: Secrets, with a local key file)')
+    .option('--encryption-key-file <file>', 'local key file (default: encryption/keys.json in the data folder)')
     .option('--oidc-issuer-url <url>', 'OpenID Connect issuer whose ID tokens sign users in')
     .option('--oidc-client-id <id>', 'audience that the tokens must be for')
     .option('--oidc-ca-file <file>', "CA of the issuer (default: the system's)")
@@ -85,6 +90,8 @@ function program(): Command {
   withCluster(root.command('version').description('versions of the program and of the running server'))
     .option('-o, --output <format>', 'json or yaml')
     .action(async (options) => (await import('./commands/version.ts')).version(options))
+  registerSecrets(root)
+  registerKms(root)
   root
     .command('completion')
     .description('shell completion: eval "$(rampart completion bash)"')

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { load } from 'js-yaml'
 import { CliError } from './error.ts'
 
@@ -18,6 +19,9 @@ export type Settings = {
   auditPolicy: string | undefined
   /** Further names and addresses in the server's certificate. */
   apiServerNames: string[]
+  admissionControlConfigFile: string | undefined
+  encryptionProviderConfig: string | undefined
+  encryptionKeyFile: string | undefined
   /** Address to listen on. */
   bindAddress: string
   oidcIssuerUrl: string | undefined
@@ -43,6 +47,9 @@ export const DEFAULTS: Settings = {
   nodes: 0,
   auditPolicy: undefined,
   apiServerNames: [],
+  admissionControlConfigFile: undefined,
+  encryptionProviderConfig: undefined,
+  encryptionKeyFile: undefined,
   bindAddress: '127.0.0.1',
   oidcIssuerUrl: undefined,
   oidcClientId: undefined,
@@ -61,6 +68,8 @@ const text: Check = (value) => {
   if (typeof value !== 'string' || value === '') throw new Error('must be a text')
   return value
 }
+/** The control plane works in another folder than who types the path. */
+const path: Check = (value) => resolve(text(value) as string)
 const list: Check = (value) => {
   const items = typeof value === 'string' ? value.split(',').filter((v) => v !== '') : value
   if (!Array.isArray(items) || items.some((v) => typeof v !== 'string')) throw new Error('must be a list of texts')
@@ -85,21 +94,24 @@ const CHECKS: Record<keyof Settings, Check> = {
     return value
   },
   etcdEndpoints: list,
-  etcdCa: text,
-  etcdCert: text,
-  etcdKey: text,
+  etcdCa: path,
+  etcdCert: path,
+  etcdKey: path,
   nodes: (value) => {
     const nodes = integer(0, 1000)(value)
     if (nodes !== 0)
       throw new Error('must be 0: machines cannot be added by this version, the control plane stands alone')
     return nodes
   },
-  auditPolicy: text,
+  auditPolicy: path,
   apiServerNames: list,
+  admissionControlConfigFile: path,
+  encryptionProviderConfig: path,
+  encryptionKeyFile: path,
   bindAddress: text,
   oidcIssuerUrl: text,
   oidcClientId: text,
-  oidcCaFile: text,
+  oidcCaFile: path,
   oidcUsernameClaim: text,
   oidcUsernamePrefix: text,
   oidcGroupsClaim: text,

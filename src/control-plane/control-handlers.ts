@@ -1,13 +1,16 @@
 import { resolve } from 'node:path'
 import type { ControlPlane } from './control-plane.ts'
 import type { ControlHandler } from './control-socket.ts'
+import { secretsHandlers } from './secrets-handlers.ts'
 import { importTrust } from './shared-trust.ts'
 
 /** What the running control plane does for the command line on its own machine. */
-export function controlHandlers(directory: string, { store, pki }: ControlPlane): Record<string, ControlHandler> {
+export function controlHandlers(directory: string, plane: ControlPlane): Record<string, ControlHandler> {
+  const { store, pki } = plane
   const rotation = pki.serviceAccountKeyRotation
   const keyCount = (): { keys: number } => ({ keys: pki.serviceAccountKeys.length })
   return {
+    ...secretsHandlers(plane),
     backup: async ({ file }) => store.backup(resolve(text(file, 'file'))),
     'import-trust': async ({ file }) => {
       const changed = importTrust(directory, resolve(text(file, 'file')))

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { features } from '../features/index.ts'
+import { connectKeyService, type EncryptionAtRest, openEncryption } from '../features/secrets/index.ts'
 import { ControlPlanePki, watchRevocations } from '../features/tls/index.ts'
 import { resourceQuotaController } from '../kernel/admission/resourcequota/controller.ts'
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
@@ -34,6 +35,7 @@ export type ControlPlane = {
   port: number
   api: ApiServer
   store: Store
+  encryption: EncryptionAtRest
   pki: ControlPlanePki
   close: () => Promise<void>
 }
@@ -74,6 +76,14 @@ export async function startControlPlane({
   }
   try {
     const store = await openStore(directory, settings, pki, log, closers)
+    const encryption = await openEncryption({
+      keyFile: settings.encryptionKeyFile ?? join(directory, 'encryption', 'keys.json'),
+      ...(settings.encryptionProviderConfig === undefined ? {} : { configFile: settings.encryptionProviderConfig }),
+      clock,
+      log,
+      connectPlugin: (plugin) => connectKeyService({ ...plugin, log }),
+    })
+    closers.push(() => encryption.close())
     const revocations = watchRevocations(join(directory, 'pki', 'revoked.json'), log)
     closers.push(revocations.close)
     let allocations: ServiceAllocations | undefined
@@ -81,6 +91,7 @@ export async function startControlPlane({
     const auditor = new AuditLog({ file: join(directory, 'audit', 'audit.log'), policy: auditPolicy, clock, log })
     const api = await startApiServer({
       store,
+      transformer: encryption,
       definitions: [...builtinKinds, ...features.flatMap((f) => f.resources ?? [])],
       access: (context) =>
         createAccess(context, {
@@ -89,6 +100,7 @@ export async function startControlPlane({
           revocations,
           tokenAuthenticators: oidc(settings, clock, log),
           signal: stopping.signal,
+          admissionConfigFile: settings.admissionControlConfigFile,
           allocations: ({ client }) => (allocations = serviceAllocations({ store, client, log })),
           legacyTokens: (tokens) => (legacyTokens = tokens),
         }),
@@ -116,7 +128,7 @@ export async function startControlPlane({
     publishKubeconfig(directory, pki, settings, api.port)
     const renewal = setInterval(() => renew(directory, pki, settings, api, log), RENEW_EVERY_MS)
     closers.push(() => clearInterval(renewal))
-    return { port: api.port, api, store, pki, close: closeAll }
+    return { port: api.port, api, store, encryption, pki, close: closeAll }
   } catch (error) {
     await closeAll()
     throw error

@@ -11,6 +11,12 @@ export type ControlPlaneSettings = {
   etcdKey?: string | undefined
   auditPolicy?: string | undefined
   apiServerNames: string[]
+  /** apiserver.config.k8s.io/v1 AdmissionConfiguration, or a PodSecurityConfiguration alone. */
+  admissionControlConfigFile?: string | undefined
+  /** apiserver.config.k8s.io/v1 EncryptionConfiguration; none: Secrets, with keys from the local key file. */
+  encryptionProviderConfig?: string | undefined
+  /** Local key file; none: in the data folder. */
+  encryptionKeyFile?: string | undefined
   oidcIssuerUrl?: string | undefined
   oidcClientId?: string | undefined
   /** PEM file; none: the system's authorities. */

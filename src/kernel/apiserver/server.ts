@@ -120,7 +120,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
       },
     },
   ]
-  const access = await o.access({ client, clock: o.clock, log: o.log, core })
+  const access = await o.access({ client, clock: o.clock, log: o.log, core, metrics: metrics.registry })
   readiness.push(...(access.checks ?? []))
   const authorizer = createAuthorizerChain(access.authorizers)
   admission = createAdmissionChain(access.admission)
