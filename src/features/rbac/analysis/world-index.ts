@@ -26,6 +26,8 @@ export type WorldIndex = {
   bySubject: ReadonlyMap<string, readonly Grant[]>
   /** The role that a binding refers to; undefined when it does not exist. */
   roleOf: (binding: BindingObject, kind: BindingKind) => { role: RoleObject; kind: RoleKind } | undefined
+  /** Roles by namespace. */
+  rolesIn: ReadonlyMap<string, readonly RoleObject[]>
   engine: () => RbacEngine
 }
 
@@ -43,6 +45,7 @@ function build(world: RbacWorld): WorldIndex {
   const roles = new Map(
     world.roles.map((role) => [`${role.metadata.namespace ?? ''}/${role.metadata.name ?? ''}`, role]),
   )
+  const rolesIn = Map.groupBy(world.roles, ({ metadata }) => metadata.namespace ?? '')
   const roleOf: WorldIndex['roleOf'] = ({ roleRef, metadata }, bindingKind) => {
     if (roleRef.kind === 'ClusterRole') {
       const role = clusterRoles.get(roleRef.name)
@@ -73,7 +76,7 @@ function build(world: RbacWorld): WorldIndex {
   for (const binding of world.clusterRoleBindings) add(binding, 'ClusterRoleBinding')
   for (const binding of world.roleBindings) add(binding, 'RoleBinding')
   let engine: RbacEngine | undefined
-  return { grants, bySubject, roleOf, engine: () => (engine ??= engineOf(world)) }
+  return { grants, bySubject, roleOf, rolesIn, engine: () => (engine ??= engineOf(world)) }
 }
 
 function engineOf(world: RbacWorld): RbacEngine {
