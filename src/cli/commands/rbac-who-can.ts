@@ -1,3 +1,5 @@
+import type { ChainStep } from '../../features/rbac/analysis/escalation/chain-steps.ts'
+import { type IndirectHolder, indirectHolders } from '../../features/rbac/analysis/indirect.ts'
 import { questionText } from '../../features/rbac/analysis/question.ts'
 import { subjectName } from '../../features/rbac/analysis/subject.ts'
 import { type Holder, whoCan as whoCanIn } from '../../features/rbac/analysis/who-can.ts'
@@ -33,17 +35,24 @@ export async function whoCan(
     ...(options.subresource === undefined ? {} : { subresource: options.subresource }),
   })
   const { holders, named } = whoCanIn(world, question, anywhere)
-  process.exitCode = holders.length > 0 ? 0 : 1
-  const subjects = [...new Set(holders.map(({ grant }) => subjectName(grant.subject)))]
+  const indirect = options.indirect ? indirectHolders(world, holders) : []
+  process.exitCode = holders.length + indirect.length > 0 ? 0 : 1
+  const subjects = [
+    ...new Set([...holders.map(({ grant }) => grant.subject), ...indirect.map((i) => i.subject)].map(subjectName)),
+  ]
   if (format === 'json' || format === 'yaml')
     printValue(format, {
       question,
       holders: holders.map((holder) => entryOf(world, holder)),
       limitedToNames: named.map((holder) => entryOf(world, holder)),
+      ...(options.indirect ? { indirect } : {}),
     })
-  else if (holders.length === 0) say(`nobody may ${questionText(question)}`)
+  else if (subjects.length === 0) say(`nobody may ${questionText(question)}`)
   else if (format === 'name') print(subjects.join('\n'))
-  else printHolders(world, holders, format === 'wide')
+  else {
+    if (holders.length > 0) printHolders(world, holders, format === 'wide')
+    if (indirect.length > 0) printIndirect(indirect)
+  }
   for (const { grant, rule } of named)
     say(`note: only for names ${rule.resourceNames!.join(', ')}: ${subjectName(grant.subject)}`)
   if (!subjects.includes('group/system:masters'))
@@ -60,6 +69,14 @@ function printHolders(world: RbacWorld, holders: readonly Holder[], wide: boolea
     }),
   )
 }
+
+function printIndirect(indirect: readonly IndirectHolder[]): void {
+  print('\nindirectly:')
+  for (const { subject, chain } of indirect) print(`  ${subjectName(subject)}: ${chain.map(deedText).join('; then ')}`)
+}
+
+const deedText = ({ subject, may, so }: ChainStep, i: number): string =>
+  `${i === 0 ? '' : `${subject} `}may ${may} and ${so}`
 
 function entryOf(world: RbacWorld, { grant, ruleIndex }: Holder): object {
   const { kind, namespace, name } = grant.subject

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { registerRbacMore } from './rbac-more.ts'
 import { collect, withRbacSource } from './rbac-source.ts'
 
 const OUTPUT = 'json, yaml, wide or name'
@@ -40,4 +41,16 @@ export function registerRbac(root: Command): void {
   ).action(async (user, verb, resource, object, options) =>
     (await import('./rbac-can.ts')).can(user, verb, resource, object, options),
   )
+
+  withRbacSource(
+    group
+      .command('lint')
+      .description('grants that are dangerous, void or misspelt, and chains that end as administrator; exit 1 if any')
+      .option('--severity <severity>', 'the least to report: low, medium, high or critical', 'low')
+      .option('--rule <id>', 'only this rule (repeatable)', collect)
+      .option('--include-system', "also Kubernetes' own roles, bindings and subjects")
+      .option('-o, --output <format>', 'json, yaml, wide, name or sarif'),
+  ).action(async (options) => (await import('./rbac-lint.ts')).lint(options))
+
+  registerRbacMore(group)
 }

@@ -1,4 +1,5 @@
 import type { ObjectRef } from '../describe.ts'
+import type { ChainStep } from '../escalation/chain-steps.ts'
 
 export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -7,17 +8,6 @@ export const severityRank = (severity: Severity): number => SEVERITIES.indexOf(s
 
 /** One step less, `low` at least. */
 export const lowered = (severity: Severity): Severity => SEVERITIES[Math.max(0, severityRank(severity) - 1)]!
-
-/** One deed of an escalation chain. */
-export type ChainStep = {
-  /** `user/ann`, `serviceaccount/shop/web`, or a role that was gained on the way. */
-  subject: string
-  /** Completes "SUBJECT may …". */
-  may: string
-  /** Completes "SUBJECT …": what it is after the step. */
-  so: string
-  by: { binding?: ObjectRef; role: ObjectRef; rule: string; at?: string }[]
-}
 
 export type Finding = {
   /** Id of the rule, as annotations name it. */
