@@ -1,4 +1,5 @@
 import {
+  discardUnreadable,
   type EncryptionAtRest,
   forgetKeys,
   type RewriteProgress,
@@ -58,6 +59,8 @@ export function secretsHandlers({
   return {
     'secrets-status': status,
     'secrets-rotate': rotate,
+    'secrets-discard': async ({ keys }) =>
+      discardUnreadable(store, encryption, Array.isArray(keys) ? keys.map(String) : []),
     'secrets-forget-keys': async ({ keyIds }) =>
       forgetKeys(store, encryption, Array.isArray(keyIds) && keyIds.length > 0 ? keyIds.map(String) : undefined),
   }

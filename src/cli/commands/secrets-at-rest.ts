@@ -122,3 +122,10 @@ export async function forget(keys: readonly string[], options: Scope): Promise<v
   })) as { forgotten: string[] }
   say(forgotten.length === 0 ? 'there is no older key' : `forgotten: ${forgotten.join(', ')}`)
 }
+
+export async function discard(keys: readonly string[], options: Scope): Promise<void> {
+  const { discarded } = (await askControlPlane(clusterPaths(options), { command: 'secrets-discard', keys })) as {
+    discarded: string[]
+  }
+  for (const key of discarded) say(`deleted ${key}`)
+}

@@ -33,5 +33,8 @@ export function registerSecrets(root: Command): void {
   own(secrets.command('forget-keys').description('remove keys from the local key file that no object needs any more'))
     .argument('[key...]', 'ids of keys (default: all but the one that writes)')
     .action(async (keys, options) => (await import('./secrets-at-rest.ts')).forget(keys, options))
+  own(secrets.command('discard').description('delete stored objects that cannot be read any more; never one that can'))
+    .argument('<key...>', 'storage keys as "verify" names them, e.g. /registry/core/secrets/shop/db')
+    .action(async (keys, options) => (await import('./secrets-at-rest.ts')).discard(keys, options))
   registerSecretsLint(secrets)
 }
