@@ -15,7 +15,7 @@ export type ProviderConfiguration =
   | { provider: StaticProvider; keys: readonly { name: string; secret: Buffer }[] }
   | { provider: 'kms'; name: string; endpoint: string; timeoutMs: number }
 
-export const MAX_CONFIGURATION_BYTES: number = 1 << 20
+export const MAX_CONFIGURATION_BYTES: number = 1 << 18
 const API_VERSION = 'apiserver.config.k8s.io/v1'
 const KIND = 'EncryptionConfiguration'
 const DEFAULT_KMS_TIMEOUT_MS = 3000
