@@ -71,12 +71,13 @@ export function lintStep(modes: Modes): AdmissionStep {
     validate: (request) => {
       const { object, namespace } = request
       const waiting = modes.ready()
-      if (object === undefined || isRootCa(request) || (waiting === undefined && modes.of(namespace) === 'off')) return
+      if (object === undefined || isRootCa(request) || (waiting === undefined && modes.of(namespace) === 'off'))
+        return undefined
       const { leaks, suppressed } = examineObject(object)
-      if (leaks.length === 0 && suppressed.length === 0) return
+      if (leaks.length === 0 && suppressed.length === 0) return undefined
       const fresh = news(leaks, request.oldObject)
-      if (waiting === undefined) judge(request, modes.of(namespace), fresh, suppressed)
-      else return waiting.then(() => judge(request, modes.of(namespace), fresh, suppressed))
+      if (waiting === undefined) return judge(request, modes.of(namespace), fresh, suppressed)
+      return waiting.then(() => judge(request, modes.of(namespace), fresh, suppressed))
     },
   }
 }

@@ -103,6 +103,7 @@ const DIRECTIVE =
   /^[ \t]*([A-Za-z_-]*(?:requirepass|masterauth|password|passwd|secret|token|auth-pass|proxy_set_header[ \t]+authorization))[ \t]+(?=\S)/i
 const NETRC = /\bpassword[ \t]+(?=\S)/
 const ELEMENT = /<([A-Za-z][A-Za-z0-9_.-]{0,60})>([^<>]{3,400})<\//g
+const NPMRC = /^\/\/[^\s=]{1,200}:(_authToken|_password|_auth)[ \t]*=[ \t]*/
 const COMMENT = /^[ \t]*(?:[#;!]|\/\/|--[ \t])/
 
 function examineLines(text: string): TextDetection[] {
@@ -114,14 +115,14 @@ function examineLines(text: string): TextDetection[] {
     const line = text.slice(start, Math.min(end, start + MAX_LINE))
     const header = /^\s*\[([^\]]{1,80})\]\s*$/.exec(line)
     if (header !== null) section = header[1]!
-    else if (!COMMENT.test(line)) examineLine(line, start, section, found)
+    else if (!COMMENT.test(line) || NPMRC.test(line)) examineLine(line, start, section, found)
     start = end + 1
   }
   return found
 }
 
 function examineLine(line: string, offset: number, section: string, found: TextDetection[]): void {
-  const match = PAIR.exec(line) ?? DIRECTIVE.exec(line)
+  const match = NPMRC.exec(line) ?? PAIR.exec(line) ?? DIRECTIVE.exec(line)
   const add = (name: string, raw: string, at: number): void => {
     const [value, skipped] = unquote(raw)
     if (looksLikeCode(value, raw, name)) return
@@ -157,10 +158,10 @@ function unquote(raw: string): [value: string, skipped: number] {
 
 /** Scripts and programs in ConfigMaps assign variables, not values. */
 function looksLikeCode(value: string, raw: string, name: string): boolean {
-  if (raw[0] === '"' || raw[0] === "'") return false
+  if (raw[0] === '"' || raw[0] === "'" || value.startsWith('${')) return false
   if (/[()[\]{}]/.test(value) && /^[A-Za-z_$][\w.$]*[([{]|^[({[]/.test(value)) return true
   return (
-    value === name ||
+    value === name.slice(name.lastIndexOf('.') + 1) ||
     /^[a-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(value) ||
     /^(?:self|this|await|new|function|return)\b/.test(value)
   )

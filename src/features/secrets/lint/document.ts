@@ -19,6 +19,8 @@ export type LintObject = { object: KubeObject; path: FieldPath }
 export type LocatedLeak = { leak: Leak; target: LintObject; finding: Finding }
 
 export type DocumentReport = {
+  /** The document as it was given. */
+  text: string
   found: LocatedLeak[]
   suppressed: LocatedLeak[]
   /** Something in it was too large to be looked at whole. */
@@ -39,7 +41,13 @@ const IGNORE_COMMENT = /(?:#|\/\/|;)[ \t]*rampart:ignore(?:[ \t]+([A-Za-z0-9*,-]
 
 /** The leaks of a document with their lines. The text is parsed for positions only when there is something to place. */
 export function lintDocument(document: LintDocument, options: LintOptions = {}): DocumentReport {
-  const report: DocumentReport = { found: [], suppressed: [], incomplete: false, source: undefined }
+  const report: DocumentReport = {
+    text: document.text,
+    found: [],
+    suppressed: [],
+    incomplete: false,
+    source: undefined,
+  }
   for (const target of document.objects) {
     const { leaks, suppressed, incomplete } = examineObject(target.object, options)
     report.incomplete ||= incomplete

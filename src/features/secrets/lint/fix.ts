@@ -37,7 +37,7 @@ type Plan = {
  */
 export function fixDocument(report: DocumentReport, secrets: SecretsFile): FixedDocument {
   const { source } = report
-  if (source === undefined) return { text: '', fixed: [], refused: [] }
+  if (source === undefined) return { text: report.text, fixed: [], refused: [] }
   const refuseAll = (why: string): FixedDocument => {
     secrets.rollback()
     return { text: source.text, fixed: [], refused: report.found.map((located) => ({ located, why })) }

@@ -244,7 +244,7 @@ class Inspector {
     if (this.#leaks.length >= MAX_LEAKS) this.#incomplete = true
     if (!this.#pay(text) || this.#incomplete) return
     const value = binary ? Buffer.from(text, 'base64').toString('latin1') : text
-    if (binary || isDocument(value)) {
+    if (binary || isDocument(value) || isFileName(key)) {
       const whole = /^\s*-----BEGIN/.test(value)
       this.#document(key, value, { kind: 'config-map', key, whole }, binary ? value : text)
     } else
@@ -294,6 +294,9 @@ function isDocument(text: string): boolean {
     ? text.trimEnd().includes('\n')
     : text.length > 8 && (text[0] === '{' || text[0] === '[')
 }
+
+const isFileName = (key: string): boolean =>
+  /^\.[a-z]|\.(?:ya?ml|json|properties|env|conf|config|cfg|ini|toml|xml|cnf|rc)$/i.test(key)
 
 const siteOf = (detection: Detection, key: string): Site =>
   detection.rule === 'authorization-header' || detection.rule === 'bearer-token' || /^x-|authorization/i.test(key)

@@ -65,6 +65,7 @@ function ambiguous(value: string): Severity | undefined {
 
 function severityOf(name: string, value: string): Severity | undefined {
   const trimmed = value.trim()
+  if (looksLikeProse(trimmed)) return undefined
   switch (classifyValue(trimmed)) {
     case 'trivial':
     case 'reference':
@@ -75,7 +76,6 @@ function severityOf(name: string, value: string): Severity | undefined {
     case 'plain':
   }
   if (/^[0-9][0-9.,_:]*$/.test(trimmed)) return trimmed.length < 4 || /token/i.test(name) ? undefined : 'low'
-  if (looksLikeProse(trimmed)) return undefined
   if (looksRandom(trimmed)) return 'high'
   // A name in lower case with a value in lower-case words: as likely the name of something.
   if (!/^[A-Z0-9_]+$/.test(name) && /-/.test(trimmed) && /^[a-z-]+$/.test(trimmed)) return 'low'
