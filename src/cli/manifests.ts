@@ -89,19 +89,21 @@ function decode(file: string, line: number, text: string): unknown {
 
 function* filesOf(path: string, options: ManifestOptions): Generator<string> {
   if (path === '-') return yield path
-  let isFolder: boolean
+  if (!readable(path, () => statSync(path).isDirectory())) return yield path
+  for (const name of readable(path, () => readdirSync(path)).sort()) {
+    const inner = join(path, name)
+    // Links to folders are not followed: they may lead back here.
+    if (readable(inner, () => lstatSync(inner).isDirectory())) {
+      if (options.recursive) yield* filesOf(inner, options)
+    } else if (MANIFEST.test(name) && readable(inner, () => statSync(inner).isFile())) yield inner
+  }
+}
+
+function readable<T>(path: string, look: () => T): T {
   try {
-    isFolder = statSync(path).isDirectory()
+    return look()
   } catch (error) {
     throw new CliError(`${path} cannot be read: ${(error as Error).message}`, 2)
-  }
-  if (!isFolder) return yield path
-  for (const name of readdirSync(path).sort()) {
-    const inner = join(path, name)
-    const info = lstatSync(inner)
-    if (info.isDirectory()) {
-      if (options.recursive) yield* filesOf(inner, options)
-    } else if (MANIFEST.test(name) && statSync(inner).isFile()) yield inner
   }
 }
 
