@@ -4,10 +4,11 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { discardUnreadable, rewriteStale, survey } from '../src/features/secrets/index.ts'
+import { discardUnreadable, openEncryption, rewriteStale, survey } from '../src/features/secrets/index.ts'
 import type { KubeObject } from '../src/kernel/api/object.ts'
 import { startTestServer, type TestServer } from '../src/kernel/apiserver/testing.ts'
 import type { Client, ResourceId } from '../src/kernel/client/client.ts'
+import { createInformer } from '../src/kernel/controller/informer.ts'
 import { openLmdbStore } from '../src/kernel/store/lmdb.ts'
 import type { Store } from '../src/kernel/store/store.ts'
 
@@ -211,6 +212,67 @@ describe('a configuration file', () => {
         /encryption\.yaml:\d+/,
       )
     } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('a value whose key comes later', () => {
+  const key = (byte: number): string => Buffer.alloc(32, byte).toString('base64')
+  const configuration = (...keys: [name: string, byte: number][]): string =>
+    `apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  - aesgcm:\n      keys:\n${keys.map(([name, byte]) => `      - {name: ${name}, secret: ${key(byte)}}\n`).join('')}`
+
+  test('is refused until then, and no watcher misses it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'rampart-later-'))
+    const [file, foreign] = [join(directory, 'own.yaml'), join(directory, 'foreign.yaml')]
+    writeFileSync(file, configuration(['one', 1]), { mode: 0o600 })
+    writeFileSync(foreign, configuration(['two', 2]), { mode: 0o600 })
+    const other = await openEncryption({
+      configFile: foreign,
+      keyFile: join(directory, 'keys.json'),
+      clock: { now: Date.now },
+      log: () => undefined,
+      connectPlugin: () => {
+        throw new Error('there is no plugin')
+      },
+    })
+    const server = await startTestServer({
+      directory: join(directory, 'data'),
+      settings: { encryptionProviderConfig: file },
+    })
+    const stop = new AbortController()
+    try {
+      await server.localClient.create(secrets, secret('shared', 'first'))
+      const informer = createInformer({ client: server.remoteClient, resource: secrets, log: () => undefined })
+      void informer.run(stop.signal)
+      const seen = (): string | undefined => {
+        const object = informer.store.get('default/shared')
+        return object === undefined ? undefined : textOf(object)
+      }
+      await until(() => seen() === 'first')
+      const { store } = server.plane
+      const [kv] = (await store.range({ key: `${KEY}shared` })).kvs
+      const plain = Buffer.from(await server.plane.encryption.fromStorage(kv!.value, kv!.key))
+      const changed = Buffer.from(plain.toString().replace(base64('first'), base64('second')))
+      await store.txn({
+        compare: [],
+        success: [{ type: 'put', key: kv!.key, value: await other.toStorage(changed, kv!.key) }],
+      })
+      await assert.rejects(
+        server.remoteClient.get(secrets, 'default', 'shared'),
+        /cannot be read.*two|two.*cannot be read/,
+      )
+      await assert.rejects(server.remoteClient.list(secrets), /cannot be read/)
+      assert.equal(seen(), 'first')
+      writeFileSync(file, configuration(['one', 1], ['two', 2]))
+      await until(() => seen() === 'second')
+      await until(() => server.log.some((line) => /can be read again/.test(line.message)))
+      assert.equal(textOf(await server.remoteClient.get(secrets, 'default', 'shared')), 'second')
+      await server.remoteClient.list(secrets)
+    } finally {
+      stop.abort()
+      await other.close()
+      await server.close()
       rmSync(directory, { recursive: true, force: true })
     }
   })

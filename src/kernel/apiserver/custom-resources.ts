@@ -35,8 +35,7 @@ export class CustomResources {
   /** Everything that is established already is served before this returns. */
   start(): void {
     const resource = this.#cache.resource(resourcePrefix(GROUP, CRDS.resource))
-    const [from, to] = resource.range('')
-    for (let i = from; i < to; i++) this.#see(resource.at(i).copy())
+    for (const entry of resource.readable()) this.#see(entry.copy())
     this.#stop = resource.listen({
       namespace: undefined,
       name: undefined,
@@ -44,6 +43,7 @@ export class CustomResources {
         if (event.deleted) this.#kinds.setCustom(event.entry.name, [])
         else this.#see(event.entry.copy())
       },
+      onEnd: () => this.start(),
     })
   }
 

@@ -171,6 +171,11 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
   }
   const { signal } = options
   let cancel: () => void
+  let expired = false
+  const expire = (): void => {
+    expired = true
+    wake?.()
+  }
   try {
     cancel = await watch(
       core.cache,
@@ -201,6 +206,7 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
             },
           }),
         started: () => undefined,
+        ended: () => expire(),
       },
     )
   } catch (error) {
@@ -210,11 +216,6 @@ async function* watchLocal(core: ApiCore, kind: Kind, options: WatchOptions): As
   }
   const onAbort = (): void => wake?.()
   signal.addEventListener('abort', onAbort)
-  let expired = false
-  const expire = (): void => {
-    expired = true
-    wake?.()
-  }
   const timer = options.timeoutSeconds === undefined ? undefined : setTimeout(expire, options.timeoutSeconds * 1000)
   try {
     while (!signal.aborted && !expired) {

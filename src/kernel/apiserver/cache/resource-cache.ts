@@ -31,6 +31,8 @@ export type CacheListener = {
   /** Exactly this name (fieldSelector metadata.name=…); undefined: all. */
   name: string | undefined
   onEvent: (event: CacheEvent) => void
+  /** Called at most once; no event follows. */
+  onEnd: () => void
 }
 
 /** How much of the recent past is kept for watches that start at an older resourceVersion. */
@@ -72,15 +74,44 @@ export class ResourceCache {
     return this.#byKey.get(key)
   }
 
-  /** The stored value of this key cannot be read; `undefined`: it can be again, or is gone. */
-  setUnreadable(key: string, error: ApiError | undefined): void {
-    if (error === undefined) {
-      if (this.#unreadable.size > 0) this.#unreadable.delete(key)
-      return
-    }
+  /**
+   * The value that the store holds for this key since `revision` cannot be read. Watchers are sent away, since they
+   * would miss it; those who come back get it from the store's history when it can be read, and an error until then.
+   */
+  setUnreadable(key: string, error: ApiError, revision: number): void {
     this.#unreadable.set(key, error)
     if (this.#byKey.delete(key)) this.#sorted.splice(this.#lowerBound(key), 1)
     this.keptList.current = undefined
+    this.#interrupt(revision)
+  }
+
+  unreadable(): ReadonlyMap<string, ApiError> {
+    return this.#unreadable
+  }
+
+  /** The key is gone, or was overwritten by what can be read. */
+  clearUnreadable(key: string): void {
+    if (this.#unreadable.size > 0) this.#unreadable.delete(key)
+  }
+
+  /** What could not be read can be now; `revision` is the one up to which the cache is complete. */
+  restore(entry: Entry, revision: number): void {
+    this.#unreadable.delete(entry.key)
+    this.#byKey.set(entry.key, entry)
+    this.#sorted.splice(this.#lowerBound(entry.key), 0, entry)
+    entry.release()
+    this.keptList.current = undefined
+    this.#interrupt(revision)
+  }
+
+  #interrupt(revision: number): void {
+    this.#history = []
+    this.#historyBytes = 0
+    this.#historyFloor = Math.max(this.#historyFloor, revision)
+    this.lastChange = Math.max(this.lastChange, revision)
+    const listeners = [...this.#listeners.values()].flatMap((set) => [...set])
+    this.#listeners.clear()
+    for (const listener of listeners) listener.onEnd()
   }
 
   #refuseUnreadable(concerned: (key: string) => boolean): void {
@@ -124,6 +155,11 @@ export class ResourceCache {
 
   at(index: number): Entry {
     return this.#sorted[index]!
+  }
+
+  /** Everything that can be read, for who can do without the rest. */
+  readable(): readonly Entry[] {
+    return this.#sorted
   }
 
   put(entry: Entry, previous: Entry | undefined): void {

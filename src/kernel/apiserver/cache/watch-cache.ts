@@ -18,6 +18,8 @@ export const identityTransformer: ValueTransformer = {
 export const REGISTRY = '/registry/'
 const REGISTRY_END = '/registry0'
 const LOAD_PAGE = 500
+/** How often what cannot be read is tried again. */
+const RETRY_MS = 2000
 
 /** `/registry/<group>/<resource>/`; the core group is written `core`. */
 export function resourcePrefix(group: string, plural: string): string {
@@ -50,6 +52,8 @@ export class WatchCache {
   #failure: Error | undefined
   #queue: Promise<void> | undefined
   #probe: Promise<number> | undefined
+  #retryTimer: NodeJS.Timeout | undefined
+  #closed = false
   readonly #log: (message: string, fields: Record<string, unknown>) => void
 
   constructor(
@@ -117,14 +121,40 @@ export class WatchCache {
       const plain = this.#transformer.fromStorage(kv.value, kv.key)
       return this.#entry(at.key, kv, plain instanceof Promise ? await plain : plain)
     } catch (error) {
-      this.#unreadable(at, kv.key, error as Error)
+      this.#unreadable(at, kv, error as Error)
       return undefined
     }
   }
 
-  #unreadable(at: { prefix: string; key: string }, storageKey: string, error: Error): void {
-    this.resource(at.prefix).setUnreadable(at.key, unreadable(storageKey, error))
-    this.#log('a stored value cannot be read', { key: storageKey, error: error.message })
+  #unreadable(at: { prefix: string; key: string }, kv: KeyValue, error: Error): void {
+    this.resource(at.prefix).setUnreadable(at.key, unreadable(kv.key, error), kv.modRevision)
+    this.#log('a stored value cannot be read', { key: kv.key, error: error.message })
+    this.#retryTimer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref()
+  }
+
+  /** A key may come back: from its plugin, by a new configuration, or because another server was faster to use it. */
+  async #retry(): Promise<void> {
+    let left = 0
+    for (const [prefix, cache] of this.#resources)
+      for (const [key, error] of cache.unreadable()) if (!(await this.#retryOne(cache, prefix, key, error))) left++
+    this.#retryTimer = left === 0 || this.#closed ? undefined : setTimeout(() => void this.#retry(), RETRY_MS).unref()
+  }
+
+  /** True when there is nothing to retry any more. */
+  async #retryOne(cache: ResourceCache, prefix: string, key: string, error: ApiError): Promise<boolean> {
+    let entry: Entry | undefined
+    try {
+      const [kv] = (await this.#store.range({ key: prefix + key })).kvs
+      // What is gone or newer comes as an event.
+      if (kv !== undefined && kv.modRevision <= this.#revision) entry = await this.decode(kv)
+    } catch {
+      return false // as before: it was logged when it happened
+    }
+    if (cache.unreadable().get(key) !== error) return true
+    if (entry === undefined) return false
+    cache.restore(entry, this.#revision)
+    this.#log('a stored value can be read again', { key: prefix + key })
+    return true
   }
 
   #begin(revision: number): number {
@@ -198,23 +228,23 @@ export class WatchCache {
     const cache = this.resource(at.prefix)
     const previous = cache.known(at.key)
     if (event.type === 'delete') {
-      cache.setUnreadable(at.key, undefined)
+      cache.clearUnreadable(at.key)
       if (previous !== undefined) cache.remove(this.#tombstone(previous, event.kv.modRevision), previous)
       return undefined
     }
     const known = this.#inFlight.get(event.kv.value)
     const put = (plain: Uint8Array): void => {
       const entry = this.#entry(at.key, event.kv, plain, known)
-      cache.setUnreadable(at.key, undefined)
+      cache.clearUnreadable(at.key)
       cache.put(entry, previous)
     }
     try {
       const plain = this.#transformer.fromStorage(event.kv.value, event.kv.key)
       if (plain instanceof Promise)
-        return plain.then(put).catch((error: Error) => this.#unreadable(at, event.kv.key, error))
+        return plain.then(put).catch((error: Error) => this.#unreadable(at, event.kv, error))
       put(plain)
     } catch (error) {
-      this.#unreadable(at, event.kv.key, error as Error)
+      this.#unreadable(at, event.kv, error as Error)
     }
     return undefined
   }
@@ -275,12 +305,15 @@ export class WatchCache {
   }
 
   close(): void {
+    this.#closed = true
+    clearTimeout(this.#retryTimer)
     this.#watch?.cancel()
   }
 }
 
 function unreadable(storageKey: string, error: Error): ApiError {
-  return new ApiError('InternalError', `Internal error occurred: ${storageKey} cannot be read: ${error.message}`)
+  const what = error.message.startsWith(storageKey) ? error.message : `${storageKey} cannot be read: ${error.message}`
+  return new ApiError('InternalError', `Internal error occurred: ${what}`)
 }
 
 export function tooLargeResourceVersion(wanted: number, current: number): ApiError {

@@ -81,6 +81,7 @@ export async function watchVerb(r: ResourceRequest): Promise<void> {
           sendHead()
           stream.started(revision)
         },
+        ended: () => stream.ended(),
       },
     )
   } catch (error) {

@@ -173,6 +173,12 @@ export class WatchStream implements WatchSink {
   finish(): void {
     if (this.closed) return
     if (this.#allowBookmarks && this.#revision !== undefined) this.bookmark(this.#revision(), false)
+    this.ended()
+  }
+
+  /** Ends without a bookmark: there is something that the watcher has not seen. */
+  ended(): void {
+    if (this.closed) return
     this.#flush()
     this.stop()
     this.#res.end()

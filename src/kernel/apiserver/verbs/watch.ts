@@ -29,6 +29,8 @@ export type WatchSink = {
   bookmark: (revision: number, initialEnd: boolean) => void
   /** Called when the first events went out, with the revision from which the watch is live. */
   started: (revision: number) => void
+  /** Some event cannot be shown now: the watcher has to come back, at the last revision that it saw. */
+  ended: () => void
 }
 
 /**
@@ -82,6 +84,7 @@ export async function watch(
     onEvent: (event) => {
       if (event.revision > floor) deliver(event)
     },
+    onEnd: sink.ended,
   })
 }
 
