@@ -98,11 +98,12 @@ function dockerAuth(value: string): Detection | undefined {
 }
 
 const PAIR =
-  /^[ \t]*(?:(?:export|set|ENV|ARG|-|--set|SET)[ \t]+)?["']?([A-Za-z_][A-Za-z0-9_./-]{0,127})["']?[ \t]*(=>|:=|[:=])[ \t]*/
+  /^[ \t]*(?:(?:export|set|ENV|ARG|-|--set|SET|const|let|var|final)[ \t]+)?["']?([A-Za-z_][A-Za-z0-9_./-]{0,127})["']?[ \t]*(=>|:=|[:=])[ \t]*/
 const DIRECTIVE =
   /^[ \t]*([A-Za-z_-]*(?:requirepass|masterauth|password|passwd|secret|token|auth-pass|proxy_set_header[ \t]+authorization))[ \t]+(?=\S)/i
 const NETRC = /\bpassword[ \t]+(?=\S)/
 const ELEMENT = /<([A-Za-z][A-Za-z0-9_.-]{0,60})>([^<>]{3,400})<\//g
+const DEFINE = /^[ \t]*define\([ \t]*["']([A-Za-z_]\w{0,127})["'][ \t]*,[ \t]*(?=["'])/
 const NPMRC = /^\/\/[^\s=]{1,200}:(_authToken|_password|_auth)[ \t]*=[ \t]*/
 const COMMENT = /^[ \t]*(?:[#;!]|\/\/|--[ \t])/
 
@@ -122,7 +123,7 @@ function examineLines(text: string): TextDetection[] {
 }
 
 function examineLine(line: string, offset: number, section: string, found: TextDetection[]): void {
-  const match = NPMRC.exec(line) ?? PAIR.exec(line) ?? DIRECTIVE.exec(line)
+  const match = NPMRC.exec(line) ?? PAIR.exec(line) ?? DIRECTIVE.exec(line) ?? DEFINE.exec(line)
   const add = (name: string, raw: string, at: number): void => {
     const [value, skipped] = unquote(raw)
     if (looksLikeCode(value, raw, name)) return

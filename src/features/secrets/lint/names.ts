@@ -82,6 +82,8 @@ export function splitWords(name: string): string[] {
 }
 
 function classify(name: string): NameClass {
+  // Charts note a hash of what they were rendered with: `checksum/secret`.
+  if (/(?:^|[./_-])(?:checksum|hash|digest)[./_-]/i.test(name)) return 'none'
   const own = name.slice(name.lastIndexOf('/') + 1)
   if (/^(?:proxy-)?authorization$/i.test(own)) return 'header'
   const all = splitWords(own)
