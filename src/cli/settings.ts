@@ -120,7 +120,8 @@ const CHECKS: Record<keyof Settings, Check> = {
   oidcSigningAlgs: list,
 }
 
-function flagOf(key: string): string {
+/** `--data-dir` for `dataDir`. */
+export function flagOf(key: string): string {
   return `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
 }
 

@@ -26,7 +26,7 @@ export async function status(options: { name?: string; dataDir?: string; output?
   }
   const certificates = certificateFiles(paths.pki)
   const value = {
-    name: paths.name,
+    name: settings?.name ?? paths.name,
     running: running !== undefined,
     ready,
     ...(reason === '' ? {} : { reason }),
@@ -40,8 +40,8 @@ export async function status(options: { name?: string; dataDir?: string; output?
   }
   process.exitCode = ready ? 0 : 1
   if (format === 'json' || format === 'yaml') return printValue(format, value)
-  if (format === 'name') return print(`cluster/${paths.name}`)
-  print(`cluster       ${paths.name}`)
+  if (format === 'name') return print(`cluster/${value.name}`)
+  print(`cluster       ${value.name}`)
   print(`control plane ${ready ? 'ready' : running ? `running, not ready: ${reason}` : 'stopped'}`)
   if (running !== undefined) {
     print(`process       ${running.pid}, since ${running.startedAt}`)

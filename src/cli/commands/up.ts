@@ -10,7 +10,7 @@ import { requireDataFolder } from '../data-folder.ts'
 import { CliError } from '../error.ts'
 import { print, say, step } from '../output.ts'
 import { requireEtcd } from '../packages.ts'
-import { readSettings, type Settings } from '../settings.ts'
+import { flagOf, readSettings, type Settings } from '../settings.ts'
 
 const CONTROL_PLANE = fileURLToPath(new URL('../../control-plane/main.ts', import.meta.url))
 /** In MiB: V8's own choice is made for machines with nothing else to do, and costs a hundred more (bench/restart.ts). */
@@ -27,6 +27,7 @@ export async function up(options: Record<string, unknown>): Promise<void> {
   const running = runningControlPlane(paths)
   if (running !== undefined) {
     await step('the control plane runs already', () => waitReady(paths, running.pid))
+    sayWhatIsIgnored(paths, settings, Object.keys(flags))
     return summary(paths, running.port)
   }
   if (settings.store === 'etcd' && settings.etcdEndpoints.length === 0) await requireEtcd()
@@ -38,6 +39,18 @@ export async function up(options: Record<string, unknown>): Promise<void> {
   const now = runningControlPlane(paths)
   if (now === undefined) throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
   summary(paths, now.port)
+}
+
+/** Settings of a running control plane change with a restart only: nobody should believe otherwise. */
+function sayWhatIsIgnored(paths: ClusterPaths, wanted: Settings, given: readonly string[]): void {
+  const now = JSON.parse(readFileSync(paths.settings, 'utf8')) as Record<string, unknown>
+  const differing = given.filter(
+    (key) => key !== 'dataDir' && JSON.stringify(now[key]) !== JSON.stringify(wanted[key as keyof Settings]),
+  )
+  if (differing.length > 0)
+    say(
+      `     ${differing.map(flagOf).join(', ')} ignored: it runs with other settings; "rampart down" first to change them`,
+    )
 }
 
 /** Starts the process in the background; resolves with its id when it holds the data folder and has its files. */
