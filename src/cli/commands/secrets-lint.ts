@@ -130,11 +130,13 @@ async function fixFile(
   try {
     const secrets = file === '-' ? new SecretsFile('') : files.openSecretsFile(secretsName)
     const fixes = reports.map(([document, found]) => ({ document, fix: fixDocument(found, secrets) }))
-    let fixed = text
-    // From the end: what comes before keeps its place.
-    for (const { document, fix } of [...fixes].reverse())
-      if (fix.fixed.length > 0)
-        fixed = fixed.slice(0, document.start) + fix.text + fixed.slice(document.start + document.text.length)
+    const pieces: string[] = []
+    let done = 0
+    for (const { document, fix } of fixes) {
+      pieces.push(text.slice(done, document.start), fix.text)
+      done = document.start + document.text.length
+    }
+    const fixed = pieces.join('') + text.slice(done)
     if (file === '-') print(secrets.changed ? `${ended(fixed)}---\n${secrets.toString()}` : fixed)
     else if (fixed !== text) files.writeFixed(file, text, fixed, secrets)
     for (const { fix } of fixes) tell(fix, secretsName, result)

@@ -19,7 +19,7 @@ const idOf = (secret: SecretId): string => `${secret.namespace ?? ''}/${secret.n
  * keys that are free. Pure: text in, text out.
  */
 export class SecretsFile implements SecretNames {
-  readonly #documents: Document[]
+  readonly #documents: Set<Document>
   readonly #secrets: Map<string, { document: Document; values: Map<string, string> }> = new Map()
   #pending: { secret: SecretId; key: string }[] = []
   #changed = false
@@ -27,7 +27,7 @@ export class SecretsFile implements SecretNames {
   /** Throws SecretsFileError when the text is not Secrets in YAML; never quotes it. */
   constructor(text: string) {
     const parsed = text.trim() === '' ? [] : parseAllDocuments(text, { logLevel: 'silent', strict: false })
-    this.#documents = Array.isArray(parsed) ? parsed.filter((d) => d.contents !== null) : []
+    this.#documents = new Set(Array.isArray(parsed) ? parsed.filter((d) => d.contents !== null) : [])
     for (const document of this.#documents) this.#read(document)
   }
 
@@ -53,7 +53,7 @@ export class SecretsFile implements SecretNames {
   commit(): void {
     for (const { secret, key } of this.#pending) {
       const { document, values } = this.#secret(secret)
-      if (!this.#documents.includes(document)) this.#documents.push(document)
+      this.#documents.add(document)
       document.setIn(['stringData', key], values.get(key))
       this.#changed = true
     }
@@ -67,7 +67,7 @@ export class SecretsFile implements SecretNames {
   }
 
   toString(): string {
-    return this.#documents
+    return [...this.#documents]
       .map((d) => d.toString({ directives: false, lineWidth: 0 }))
       .map((text) => (text.endsWith('\n') ? text : `${text}\n`))
       .join('---\n')
