@@ -68,34 +68,31 @@ class DecidedBy {
   [detail: string]: unknown
   readonly authorizer: string = AUTHORIZER_NAME
   readonly ruleIndex: number
-  readonly #binding: Binding
-  readonly #subject: Subject
+  readonly #grant: Grant
   readonly #rules: readonly PolicyRule[]
-  #reason: string | undefined
 
   constructor(grant: Grant, rules: readonly PolicyRule[], ruleIndex: number) {
-    this.#binding = grant.binding
-    this.#subject = grant.subject
+    this.#grant = grant
     this.#rules = rules
     this.ruleIndex = ruleIndex
   }
 
   get reason(): string {
-    return (this.#reason ??= `RBAC: allowed by ${describeBinding(this.#binding, this.#subject)}`)
+    return `RBAC: allowed by ${describeBinding(this.#grant.binding, this.#grant.subject)}`
   }
 
   get binding(): { kind: string; namespace: string; name: string } {
-    const { kind, namespace, name } = this.#binding
+    const { kind, namespace, name } = this.#grant.binding
     return { kind, namespace, name }
   }
 
   get role(): { kind: string; namespace: string; name: string } {
-    const { kind, namespace, name } = this.#binding.role
+    const { kind, namespace, name } = this.#grant.binding.role
     return { kind, namespace, name }
   }
 
   get subject(): Subject {
-    return this.#subject
+    return this.#grant.subject
   }
 
   get rule(): PolicyRule {
@@ -108,6 +105,6 @@ class DecidedBy {
   }
 }
 
-export function allowedBy(grant: Grant, ruleIndex: number): Decision {
-  return { verdict: 'allow', by: new DecidedBy(grant, grant.binding.role.rules!, ruleIndex) }
+export function allowedBy(grant: Grant, rules: readonly PolicyRule[], ruleIndex: number): Decision {
+  return { verdict: 'allow', by: new DecidedBy(grant, rules, ruleIndex) }
 }

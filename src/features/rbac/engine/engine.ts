@@ -1,13 +1,12 @@
 import type { UserInfo } from '../../../kernel/authn/types.ts'
 import type { Attributes, Decision, NonResourceRule, ResourceRule } from '../../../kernel/authz/types.ts'
 import { Binding, type Grant, serviceAccountUser } from './binding.ts'
-import { Names } from './names.ts'
 import type { Role } from './role.ts'
 import { RoleTable } from './role-table.ts'
 import { grantBefore, Scopes } from './scopes.ts'
-import { Subjects } from './subjects.ts'
+import { type Asking, Subjects } from './subjects.ts'
 import type { BindingObject, PolicyRule, RoleObject, RoleRef, Subject } from './types.ts'
-import { type Query, Vocabulary } from './vocabulary.ts'
+import { Vocabulary } from './vocabulary.ts'
 
 export type HeldRules = {
   rules: PolicyRule[]
@@ -56,13 +55,10 @@ export function createRbacEngine(): RbacEngine {
   const table = new RoleTable(words)
   const scopes = new Scopes(table, words)
   const subjects = new Subjects()
-  const namespaces = new Names()
   const roles = new Map<string, Role>()
   const bindings = new Map<string, Binding>()
   /** Grants of roles that do not exist. While there are none, nobody looks for them. */
   let dangling = 0
-  /** Subjects of the question that hold something; written anew by each question. */
-  const asking: number[] = []
 
   function roleEntry(kind: string, namespace: string, name: string): Role {
     const key = `${kind}/${namespace}/${name}`
@@ -76,6 +72,9 @@ export function createRbacEngine(): RbacEngine {
     table.setRules(role, rules)
     if ((was === undefined) !== (rules === undefined))
       for (const binding of role.bindings) countDangling(binding, rules === undefined ? 1 : -1)
+    for (const binding of role.bindings)
+      for (const { subjectId, namespaceId } of binding.grants)
+        scopes.roleChanged(subjects.scope(subjectId, namespaceId), role)
     if (role.followers !== undefined) for (const follower of role.followers) follower.roleChanged(role)
     forgetIfUnused(role)
   }
@@ -103,7 +102,7 @@ export function createRbacEngine(): RbacEngine {
     for (const [order, subject] of binding.subjects.entries()) {
       const subjectId = acquireSubject(subject, namespace)
       if (subjectId === 0) continue
-      const namespaceId = namespace === '' ? 0 : namespaces.acquire(namespace)
+      const namespaceId = subjects.acquireNamespace(namespace)
       const grant: Grant = { at: 0, binding, subject, order, subjectId, namespaceId }
       subjects.setScope(subjectId, namespaceId, scopes.add(subjects.scope(subjectId, namespaceId), grant))
       binding.grants.push(grant)
@@ -123,7 +122,7 @@ export function createRbacEngine(): RbacEngine {
       const { subjectId, namespaceId } = grant
       subjects.setScope(subjectId, namespaceId, scopes.remove(subjects.scope(subjectId, namespaceId), grant))
       subjects.release(subjectId)
-      if (namespaceId !== 0) namespaces.release(namespaceId)
+      subjects.releaseNamespace(namespaceId)
     }
     forgetIfUnused(role)
   }
@@ -144,51 +143,38 @@ export function createRbacEngine(): RbacEngine {
     }
   }
 
-  function setAsking(user: UserInfo): void {
-    asking.length = 0
-    const byName = subjects.user(user.name)
-    if (byName !== 0) asking.push(byName)
-    for (let i = 0; i < user.groups.length; i++) {
-      const group = subjects.group(user.groups[i]!)
-      if (group !== 0) asking.push(group)
-    }
-  }
-
   function decide(attributes: Attributes): Decision {
-    setAsking(attributes.user)
-    if (asking.length === 0) return NEXT
-    const use = attributes.resourceRequest ? findResource(attributes) : findPath(attributes.verb, attributes.path)
+    const namespace = attributes.resourceRequest ? attributes.namespace : ''
+    const asking = subjects.ask(attributes.user, namespace)
+    const use = attributes.resourceRequest
+      ? findResource(asking, attributes)
+      : findPath(asking, attributes.verb, attributes.path)
     if (use !== 0) return scopes.decision(use, foundRule)
-    if (dangling === 0 || !asking.some((subject) => subjects.dangling(subject) > 0)) return NEXT
-    const { errors } = heldRules(attributes.user, attributes.resourceRequest ? attributes.namespace : '')
+    if (dangling === 0 || !subjects.askedIsDangling()) return NEXT
+    const { errors } = heldRules(attributes.user, namespace)
     return errors.length === 0 ? NEXT : { verdict: 'next', reason: `RBAC: ${joinErrors(errors)}` }
   }
 
   let foundUse = 0
   let foundRule = -1
 
-  function findResource(attributes: Attributes & { resourceRequest: true }): number {
-    const { verb, apiGroup, resource, subresource, name, namespace } = attributes
-    const query = words.ask(verb, apiGroup, resource, subresource, name)
+  function findResource(asking: Asking, attributes: Attributes & { resourceRequest: true }): number {
+    const { clusterWide, clusterWideCount, namespaced, namespacedCount } = asking
     foundUse = 0
-    for (let i = 0; i < asking.length; i++) findIn(subjects.clusterScope(asking[i]!), query, attributes)
-    if (foundUse !== 0 || namespace === '') return foundUse
-    const namespaceId = namespaces.get(namespace)
-    if (namespaceId === 0) return 0
-    for (let i = 0; i < asking.length; i++) findIn(subjects.scope(asking[i]!, namespaceId), query, attributes)
+    if (clusterWideCount === 0 && namespacedCount === 0) return 0
+    scopes.fetch(clusterWide, clusterWideCount)
+    scopes.fetch(namespaced, namespacedCount)
+    const { verb, apiGroup, resource, subresource, name } = attributes
+    const query = words.ask(verb, apiGroup, resource, subresource, name)
+    for (let i = 0; i < clusterWideCount; i++) keepFirst(scopes.findResource(clusterWide[i]!, query, attributes))
+    if (foundUse !== 0) return foundUse
+    for (let i = 0; i < namespacedCount; i++) keepFirst(scopes.findResource(namespaced[i]!, query, attributes))
     return foundUse
   }
 
-  function findIn(scope: number, query: Query, attributes: Attributes & { resourceRequest: true }): void {
-    if (scope !== 0) keepFirst(scopes.findResource(scope, query, attributes))
-  }
-
-  function findPath(verb: string, path: string): number {
+  function findPath({ clusterWide, clusterWideCount }: Asking, verb: string, path: string): number {
     foundUse = 0
-    for (let i = 0; i < asking.length; i++) {
-      const scope = subjects.clusterScope(asking[i]!)
-      if (scope !== 0) keepFirst(scopes.findPath(scope, verb, path))
-    }
+    for (let i = 0; i < clusterWideCount; i++) keepFirst(scopes.findPath(clusterWide[i]!, verb, path))
     return foundUse
   }
 
@@ -201,18 +187,16 @@ export function createRbacEngine(): RbacEngine {
 
   function bindingsOf(user: UserInfo, namespace: string): Grant[] {
     const found = new Map<Binding, Grant>()
-    setAsking(user)
-    const namespaceId = namespace === '' ? 0 : namespaces.get(namespace)
-    const collect = (scope: number): void => {
+    const asking = subjects.ask(user, namespace)
+    const asked = [
+      ...asking.clusterWide.slice(0, asking.clusterWideCount),
+      ...asking.namespaced.slice(0, asking.namespacedCount),
+    ]
+    for (const scope of asked)
       for (const grant of scopes.grants(scope)) {
         const known = found.get(grant.binding)
         if (known === undefined || grantBefore(grant, known)) found.set(grant.binding, grant)
       }
-    }
-    for (const subject of asking) {
-      collect(subjects.clusterScope(subject))
-      if (namespaceId !== 0) collect(subjects.scope(subject, namespaceId))
-    }
     return [...found.values()].sort((a, b) => order(a.binding, b.binding))
   }
 

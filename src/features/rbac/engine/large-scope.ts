@@ -144,7 +144,7 @@ export class LargeScope {
     let found: Found | undefined = indexed
     for (const [roleId, use] of this.#uses) {
       if (!this.#asWritten.has(use)) continue
-      const rule = this.#roles.findResource(roleId, query, attributes)
+      const rule = this.#roles.findResource(roleId, this.#roles.head(roleId)[2]!, query, attributes)
       if (rule >= 0 && (found === undefined || this.#before({ use, rule } as Slot, found as Slot)))
         found = { use, rule }
     }

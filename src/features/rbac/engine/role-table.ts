@@ -4,17 +4,17 @@ import { NumberPool } from './number-pool.ts'
 import { Role } from './role.ts'
 import { resourceQuery, ruleAllowsPath, ruleAllowsResource } from './rules.ts'
 import type { PolicyRule } from './types.ts'
-import type { Query, Vocabulary } from './vocabulary.ts'
+import { OTHER_VERB, pairBit, type Query, type Vocabulary } from './vocabulary.ts'
 
 /**
- * 32-bit numbers of a role: Bloom filter of its pairs, all its verbs, offset of its entries, their number, version of
- * its rules; the rest is room, so that no role lies across two cache lines.
+ * What a list of roles keeps of each, in 32-bit numbers: Bloom filter of its pairs, all its verbs, and where its
+ * entries lie, their number first (0: it has none; -1: it is scanned as it is written).
  */
-const HEAD = 8
+export const HEAD = 3
 /** Up to this many entries are looked at one by one; among more, by bisection. */
 const SCAN_LIMIT = 16
-/** Offset of a role that is scanned as it is written. */
 const AS_WRITTEN = -1
+const NOTHING = { entries: new Int32Array(0), verbs: [] }
 
 /**
  * The rules of all roles, compiled into two arrays of numbers. Why: with 100,000 bindings a decision that follows
@@ -24,6 +24,7 @@ const AS_WRITTEN = -1
 export class RoleTable {
   readonly #words: Vocabulary
   readonly #roles: (Role | undefined)[] = []
+  readonly #rules: (readonly PolicyRule[] | undefined)[] = []
   readonly #verbs: number[][] = []
   readonly #free: number[] = []
   readonly #entries = new NumberPool()
@@ -31,6 +32,8 @@ export class RoleTable {
 
   constructor(words: Vocabulary) {
     this.#words = words
+    // So that no entries begin at 0.
+    this.#entries.take(new Int32Array(1))
   }
 
   create(kind: string, namespace: string, name: string): Role {
@@ -38,11 +41,11 @@ export class RoleTable {
     this.#roles[role.id] = role
     this.#verbs[role.id] = []
     if (HEAD * this.#roles.length > this.#heads.length) {
-      const grown = new Int32Array(this.#heads.length * 2)
+      const grown = new Int32Array(2 * HEAD * this.#roles.length)
       grown.set(this.#heads)
       this.#heads = grown
     }
-    this.#heads.fill(0, HEAD * role.id, HEAD * role.id + 4)
+    this.#heads.fill(0, HEAD * role.id, HEAD * role.id + HEAD)
     return role
   }
 
@@ -56,62 +59,62 @@ export class RoleTable {
     return this.#roles[id]!
   }
 
-  /** Another number after each change of the role's rules. */
-  version(id: number): number {
-    return this.#heads[HEAD * id + 4]!
+  /** Of a role that exists. */
+  rules(id: number): readonly PolicyRule[] {
+    return this.#rules[id]!
   }
 
   setRules(role: Role, rules: readonly PolicyRule[] | undefined): void {
     // The new words are taken before the old ones are given back: most are the same.
-    const compiled = rules === undefined ? { entries: new Int32Array(0), verbs: [] } : compileRules(rules, this.#words)
+    const compiled = rules === undefined ? NOTHING : compileRules(rules, this.#words)
+    const before = this.entriesOf(role)
     const head = HEAD * role.id
-    const heads = this.#heads
-    if (heads[head + 3] !== 0) {
-      const entries = this.entriesOf(role)!
-      releaseRules(entries, this.#verbs[role.id]!, this.#words)
-      this.#entries.give(heads[head + 2]!, entries.length)
+    if (before !== undefined && before.length > 0) {
+      releaseRules(before, this.#verbs[role.id]!, this.#words)
+      this.#entries.give(this.#heads[head + 2]!, before.length + 1)
     }
     role.rules = rules
+    this.#rules[role.id] = rules
     this.#verbs[role.id] = compiled?.verbs ?? []
-    heads[head + 4]!++
-    if (compiled === undefined) heads.set([-1, -1, AS_WRITTEN, 0], head)
-    else if (compiled.entries.length === 0) heads.fill(0, head, head + 4)
-    else {
-      let bloom = 0
-      let verbs = 0
-      for (let at = 0; at < compiled.entries.length; at += ENTRY) {
-        bloom |= 1 << (compiled.entries[at]! & 31)
-        const mask = compiled.entries[at + 2]!
-        verbs |= mask < 0 ? 1 << 30 : mask
-      }
-      const { entries } = compiled
-      heads.set([bloom, verbs, this.#entries.take(entries), entries.length / ENTRY], head)
-    }
+    this.#heads.set(this.#headOf(compiled?.entries), head)
   }
 
-  /** Undefined for a role that is scanned as it is written. */
+  #headOf(entries: Int32Array | undefined): [bloom: number, verbs: number, offset: number] {
+    if (entries === undefined) return [-1, -1, AS_WRITTEN]
+    if (entries.length === 0) return [0, 0, 0]
+    let bloom = 0
+    let verbs = 0
+    for (let at = 0; at < entries.length; at += ENTRY) {
+      bloom |= pairBit(entries[at]!)
+      verbs |= entries[at + 2]! < 0 ? OTHER_VERB : entries[at + 2]!
+    }
+    const counted = new Int32Array(entries.length + 1)
+    counted[0] = entries.length / ENTRY
+    counted.set(entries, 1)
+    return [bloom, verbs, this.#entries.take(counted)]
+  }
+
+  head(id: number): Int32Array {
+    return this.#heads.subarray(HEAD * id, HEAD * id + HEAD)
+  }
+
+  /** A copy; undefined for a role that is scanned as it is written. */
   entriesOf(role: Role): Int32Array | undefined {
-    const head = HEAD * role.id
-    const offset = this.#heads[head + 2]!
+    const offset = this.#heads[HEAD * role.id + 2]!
     if (offset === AS_WRITTEN) return undefined
-    return this.#entries.numbers.slice(offset, offset + ENTRY * this.#heads[head + 3]!)
+    const { numbers } = this.#entries
+    return offset === 0 ? NOTHING.entries : numbers.slice(offset + 1, offset + 1 + ENTRY * numbers[offset]!)
   }
 
-  /** Index of the first rule that allows it, or -1. */
-  findResource(id: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
-    const heads = this.#heads
-    const head = HEAD * id
-    if ((heads[head]! & query.bloom) === 0 || (heads[head + 1]! & query.verbBit) === 0) {
-      if (heads[head + 2] !== AS_WRITTEN) return -1
-    }
-    const offset = heads[head + 2]!
-    if (offset === AS_WRITTEN) return findAsWritten(this.#roles[id]!.rules!, attributes)
-    const count = heads[head + 3]!
-    return count <= SCAN_LIMIT ? this.#scan(offset, count, query) : this.#bisect(offset, count, query)
+  /** Index of the first rule that allows it, or -1. `offset` is that of the role's head, which its filter let pass. */
+  findResource(id: number, offset: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
+    if (offset === AS_WRITTEN) return findAsWritten(this.#rules[id]!, attributes)
+    const count = this.#entries.numbers[offset]!
+    return count <= SCAN_LIMIT ? this.#scan(offset + 1, count, query) : this.#bisect(offset + 1, count, query)
   }
 
   findPath(id: number, verb: string, path: string): number {
-    const { rules } = this.#roles[id]!
+    const rules = this.#rules[id]
     if (rules === undefined) return -1
     for (let i = 0; i < rules.length; i++) if (ruleAllowsPath(rules[i]!, verb, path)) return i
     return -1

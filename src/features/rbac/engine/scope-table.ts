@@ -21,6 +21,11 @@ export class ScopeTable {
     }
   }
 
+  /** Reads where `get` will begin to look. */
+  fetch(subject: number, namespace: number): number {
+    return this.#slots[(mix(subject, namespace) & this.#mask) * SLOT]!
+  }
+
   /** A value of 0 removes. */
   set(subject: number, namespace: number, value: number): void {
     let i = this.#find(subject, namespace)

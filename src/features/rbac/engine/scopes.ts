@@ -4,11 +4,13 @@ import { heapAdd, heapRemove } from './heap.ts'
 import { LargeScope } from './large-scope.ts'
 import { NumberPool } from './number-pool.ts'
 import type { Role } from './role.ts'
-import type { RoleTable } from './role-table.ts'
+import { HEAD, type RoleTable } from './role-table.ts'
 import type { Query, Vocabulary } from './vocabulary.ts'
 
 /** Up to this many roles are asked one after the other; beyond, their rules go into one index. */
 const SMALL = 32
+/** 32-bit numbers of a use in a list: its number, then the head of its role. */
+const USE = 1 + HEAD
 
 /** Whether `a` is visited before `b`, both cluster-wide or both of one namespace: by name, then by subject. */
 export function grantBefore(a: Grant, b: Grant): boolean {
@@ -16,16 +18,14 @@ export function grantBefore(a: Grant, b: Grant): boolean {
   return a.binding.name < b.binding.name
 }
 
-/** Which rules a kept decision is about. */
-type Decided = { decision: Decision; version: number; rule: number }
-
 /**
  * What subjects hold in a place. A scope is a number: 0 holds nothing; above 0 it is where a list of uses lies; below 0
  * it is a large scope. A use is a role with the grants that brought it there, the first in front; a scope's uses are in
  * the order of their first grants, so that the first that allows is the one that decides.
  *
- * A list lies in one array of numbers — their count, then role and use of each — because the roles' heads can then be
- * fetched side by side; a linked list or an array of objects would wait for each before it knows the next.
+ * A list lies in one array of numbers — their count, then each use with a copy of the role's head, which most often says
+ * at once that the role has nothing to do with a question — so that a scope is read in one go; a linked list or an
+ * array of objects would wait for memory at each role.
  */
 export class Scopes {
   readonly #roles: RoleTable
@@ -36,11 +36,12 @@ export class Scopes {
   readonly #firstGrants: (Grant | undefined)[] = [undefined]
   /** All grants of a use, the first on top, where there are more than one. */
   readonly #grantHeaps = new Map<number, Grant[]>()
-  readonly #decided: (Decided | undefined)[] = [undefined]
   readonly #freeUses: number[] = []
   readonly #large: (LargeScope | undefined)[] = [undefined]
   readonly #freeLarge: number[] = []
   readonly #useBefore = (a: number, b: number): boolean => grantBefore(this.firstGrant(a), this.firstGrant(b))
+  /** Keeps the early fetches from being optimised away. */
+  fetched = 0
   /** Index of the rule that the last search found. */
   foundRule = -1
 
@@ -84,15 +85,26 @@ export class Scopes {
     return rest
   }
 
+  /** Reads the beginnings of lists before somebody needs them. */
+  fetch(scopes: readonly number[], count: number): void {
+    const lists = this.#lists.numbers
+    let fetched = 0
+    for (let i = 0; i < count; i++) if (scopes[i]! > 0) fetched ^= lists[scopes[i]!]!
+    this.fetched = fetched
+  }
+
   /** The first use that allows it; 0 if none does. `foundRule` is its rule. */
   findResource(scope: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
     if (scope < 0) return this.#found(this.#large[-scope]!.findResource(query, attributes))
     const lists = this.#lists.numbers
-    for (let at = scope + 1, end = at + 2 * lists[scope]!; at < end; at += 2) {
-      const rule = this.#roles.findResource(lists[at]!, query, attributes)
+    const { bloom, verbBit } = query
+    for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
+      if ((lists[at + 1]! & bloom) === 0 || (lists[at + 2]! & verbBit) === 0) continue
+      const use = lists[at]!
+      const rule = this.#roles.findResource(this.#useRoles[use]!, lists[at + 3]!, query, attributes)
       if (rule < 0) continue
       this.foundRule = rule
-      return lists[at + 1]!
+      return use
     }
     return 0
   }
@@ -100,11 +112,12 @@ export class Scopes {
   findPath(scope: number, verb: string, path: string): number {
     if (scope < 0) return this.#found(this.#large[-scope]!.findPath(verb, path))
     const lists = this.#lists.numbers
-    for (let at = scope + 1, end = at + 2 * lists[scope]!; at < end; at += 2) {
-      const rule = this.#roles.findPath(lists[at]!, verb, path)
+    for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
+      const use = lists[at]!
+      const rule = this.#roles.findPath(this.#useRoles[use]!, verb, path)
       if (rule < 0) continue
       this.foundRule = rule
-      return lists[at + 1]!
+      return use
     }
     return 0
   }
@@ -114,14 +127,16 @@ export class Scopes {
     return this.#firstGrants[use]!
   }
 
-  /** The last one of each use is kept: who asks, asks again. */
   decision(use: number, rule: number): Decision {
-    const version = this.#roles.version(this.#useRoles[use]!)
-    const known = this.#decided[use]
-    if (known !== undefined && known.version === version && known.rule === rule) return known.decision
-    const decision = allowedBy(this.firstGrant(use), rule)
-    this.#decided[use] = { decision, version, rule }
-    return decision
+    return allowedBy(this.firstGrant(use), this.#roles.rules(this.#useRoles[use]!), rule)
+  }
+
+  /** After a change of its rules, in a scope where the role is in use. */
+  roleChanged(scope: number, role: Role): void {
+    if (scope < 0) return
+    const lists = this.#lists.numbers
+    for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE)
+      if (this.#useRoles[lists[at]!] === role.id) lists.set(this.#roles.head(role.id), at + 1)
   }
 
   *grants(scope: number): Generator<Grant> {
@@ -138,7 +153,7 @@ export class Scopes {
     if (scope < 0) return [...this.#large[-scope]!.uses()]
     if (scope === 0) return []
     const lists = this.#lists.numbers
-    return Array.from({ length: lists[scope]! }, (_, i) => lists[scope + 2 + 2 * i]!)
+    return Array.from({ length: lists[scope]! }, (_, i) => lists[scope + 1 + USE * i]!)
   }
 
   #useOf(scope: number, role: Role): number {
@@ -159,7 +174,6 @@ export class Scopes {
     const use = this.#freeUses.pop() ?? this.#useRoles.length
     this.#useRoles[use] = role.id
     this.#firstGrants[use] = grant
-    this.#decided[use] = undefined
     return use
   }
 
@@ -177,7 +191,6 @@ export class Scopes {
 
   /** Takes a use out of its place; its grants stay. */
   #take(scope: number, use: number): number {
-    this.#decided[use] = undefined
     if (scope > 0)
       return this.#writeList(
         scope,
@@ -194,9 +207,15 @@ export class Scopes {
 
   /** In place of the list at `scope`, if there is one. */
   #writeList(scope: number, uses: readonly number[]): number {
-    if (scope > 0) this.#lists.give(scope, 1 + 2 * this.#lists.numbers[scope]!)
+    if (scope > 0) this.#lists.give(scope, 1 + USE * this.#lists.numbers[scope]!)
     if (uses.length === 0) return 0
-    return this.#lists.take(Int32Array.from([uses.length, ...uses.flatMap((use) => [this.#useRoles[use]!, use])]))
+    const list = new Int32Array(1 + USE * uses.length)
+    list[0] = uses.length
+    for (const [i, use] of uses.entries()) {
+      list[1 + USE * i] = use
+      list.set(this.#roles.head(this.#useRoles[use]!), 2 + USE * i)
+    }
+    return this.#lists.take(list)
   }
 
   #enlarge(scope: number, uses: readonly number[]): number {

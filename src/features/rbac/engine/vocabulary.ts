@@ -4,7 +4,7 @@ import { Names } from './names.ts'
 /** Verbs above this have no bit of their own. */
 const VERB_BITS = 29
 /** Set for verbs without a bit, and in the mask of `*`. */
-const OTHER_VERB = 1 << 30
+export const OTHER_VERB: number = 1 << 30
 /** The mask of a rule with the verb `*`. */
 export const ALL_VERBS = 0x7fffffff
 const STAR = '*'
@@ -17,7 +17,7 @@ export type Query = {
   verbBit: number
   /** Which (group, resource) a rule may name to allow it: the exact ones and those with `*`; unused places are 0. */
   readonly pairs: Int32Array
-  /** The same as a Bloom filter of one word. */
+  /** The same as a Bloom filter of one word. Bit 0 is always set, for roles that no filter describes. */
   bloom: number
   objectName: string
   /** The name as a number; -1 while nobody has needed it. */
@@ -100,7 +100,7 @@ export class Vocabulary {
     const combined = this.#resources.get(subresource === '' ? resource : `${resource}/${subresource}`)
     const anyWithSubresource = subresource === '' ? 0 : this.#resources.get(`*/${subresource}`)
     const group = this.#groups.get(apiGroup)
-    query.bloom = 0
+    query.bloom = 1
     this.#putPairs(0, group === this.#starGroup ? 0 : group, combined, anyWithSubresource)
     this.#putPairs(3, this.#starGroup, combined, anyWithSubresource)
     return query
@@ -126,10 +126,15 @@ export class Vocabulary {
     query.pairs[from] = exact
     query.pairs[from + 1] = star
     query.pairs[from + 2] = any
-    if (exact !== 0) query.bloom |= 1 << (exact & 31)
-    if (star !== 0) query.bloom |= 1 << (star & 31)
-    if (any !== 0) query.bloom |= 1 << (any & 31)
+    if (exact !== 0) query.bloom |= pairBit(exact)
+    if (star !== 0) query.bloom |= pairBit(star)
+    if (any !== 0) query.bloom |= pairBit(any)
   }
+}
+
+/** The bit of a pair in a Bloom filter: any but the first. */
+export function pairBit(pair: number): number {
+  return 2 << (pair % 31)
 }
 
 /** The bit of a verb in a rule's mask. */
