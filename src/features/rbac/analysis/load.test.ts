@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { KubeObject } from '../../../kernel/api/object.ts'
+import { builtinResources } from './known-resources.ts'
+import { lintWorld } from './lint/lint.ts'
 import { type ObjectLoadOptions, RbacWorldError, worldFromObjects } from './load.ts'
 import { account, bind, clusterRole, pod, role, withMetadata } from './worlds.fixture.ts'
 
@@ -56,6 +58,22 @@ test('aggregated roles gather by label, through levels, also into the default ro
   assert.ok(!rulesOf('own').some((rule) => JSON.stringify(rule).includes('"*"')), 'what it said itself is replaced')
   assert.equal(own.rules.length, 1)
   assert.equal(world.origin(world.clusterRoles.find((r) => r.metadata.name === 'own')!), 'a.yaml:1')
+})
+
+test('lists and maps left empty in YAML are none', () => {
+  const empty = { ...clusterRole('r'), rules: null }
+  const nothing = { labels: null, annotations: null, namespace: null }
+  const rule = { verbs: ['get'], apiGroups: [''], resources: ['pods'], resourceNames: null, nonResourceURLs: null }
+  const world = load(
+    [
+      { ...empty, metadata: { name: 'r', ...nothing } } as unknown as KubeObject,
+      { ...role('', 'r'), metadata: { name: 'r', ...nothing }, rules: [rule] } as unknown as KubeObject,
+      { ...bind('', 'b', 'ClusterRole/r'), subjects: null },
+    ],
+    { defaults: true },
+  )
+  assert.equal(world.roles[0]!.metadata.namespace, 'default')
+  assert.equal(lintWorld(world, { known: builtinResources(), severity: 'medium' }).findings.length, 0)
 })
 
 test('manifests win over defaults of the same name', () => {

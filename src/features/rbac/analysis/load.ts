@@ -106,7 +106,7 @@ export function worldFromObjects(objects: Iterable<SourceObject>, options: Objec
     if (namespaced === undefined) continue
     const place = `${file}:${line}`
     checkObject(object, place)
-    const own = namespaced ? inNamespace(object, options.namespace ?? 'default') : object
+    const own = normalised(object, namespaced ? (options.namespace ?? 'default') : undefined)
     const key = keyOf(own)
     const known = found.get(key)
     if (known !== undefined) throw new RbacWorldError(`${place}: ${key} stands at ${places.get(known)} already`)
@@ -142,8 +142,11 @@ function worldKind(object: KubeObject): boolean | undefined {
   return group === WORKLOADS[object.kind]!.group || group === 'extensions' ? true : undefined
 }
 
-function inNamespace(object: KubeObject, namespace: string): KubeObject {
-  return object.metadata.namespace ? object : { ...object, metadata: { ...object.metadata, namespace } }
+/** With a namespace where one belongs, and without nulls: `labels:` with nothing after it is no labels. */
+function normalised(object: KubeObject, namespace: string | undefined): KubeObject {
+  const metadata = Object.fromEntries(Object.entries(object.metadata).filter(([, value]) => value !== null))
+  if (namespace !== undefined && !metadata['namespace']) metadata['namespace'] = namespace
+  return { ...object, metadata }
 }
 
 /** Also what messages call the object: `Role shop/reader`, `ClusterRole view`. */

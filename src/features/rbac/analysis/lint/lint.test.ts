@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { KubeObject } from '../../../../kernel/api/object.ts'
 import { refText } from '../describe.ts'
@@ -441,4 +442,13 @@ test('SARIF: rules once, results with level and place', () => {
     artifactLocation: { uri: 'world.yaml' },
     region: { startLine: 1 },
   })
+})
+
+test('the page on RBAC lists every rule', () => {
+  const page = readFileSync(new URL('../../../../../docs/rbac.md', import.meta.url), 'utf8')
+  const listed = new Set(
+    [...page.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, ids]) => ids!.replaceAll('`', '').split(', ')),
+  )
+  const ids = new Set([...RULES.map(([id]) => id), 'subject-mismatch', 'escalation-chain'])
+  assert.deepEqual([...ids].sort(), [...listed].sort())
 })
