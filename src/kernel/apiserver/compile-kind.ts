@@ -17,7 +17,8 @@ export function compileKind(definition: ResourceDefinition): Kind {
   const schemas = loadDefinitions()
   const schema: Schema = typeof definition.schema === 'string' ? named(definition.schema) : definition.schema
   const apiVersion = apiVersionOf(definition.group, definition.version)
-  const codec = definition.custom ? compileCustom(schema) : compileTyped(schema, schemas, definition)
+  const custom = definition.custom ? compileCustom(schema, definition) : undefined
+  const codec = custom ?? compileTyped(schema, schemas, definition)
   const subresources = new Map((definition.subresources ?? []).map((s) => [s.name, s]))
   const managers = new Map<string, FieldManager>()
   const { strategy } = definition
@@ -29,7 +30,7 @@ export function compileKind(definition: ResourceDefinition): Kind {
   return {
     definition,
     apiVersion,
-    ...storedForm(definition, apiVersion, codec),
+    ...storedForm(definition, apiVersion, custom),
     listKind: definition.listKind ?? `${definition.kind}List`,
     prefix: resourcePrefix(
       definition.view?.of.group ?? definition.group,

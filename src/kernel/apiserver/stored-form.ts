@@ -5,21 +5,24 @@ import type { Entry } from './cache/entry.ts'
 import type { Kind } from './kind.ts'
 
 type StoredForm = Pick<Kind, 'read' | 'view' | 'bytes' | 'toStored'>
-type Codec = Pick<CustomCodec, 'check' | 'applyDefaults'>
 
 /**
  * How objects of a kind come out of the store. Most are shown as they lie there; custom ones are pruned and defaulted
  * by the schema of today in the version that was asked for, views are converted.
  */
-export function storedForm(definition: ResourceDefinition, apiVersion: string, codec: Codec): StoredForm {
-  const { view, custom } = definition
+export function storedForm(
+  definition: ResourceDefinition,
+  apiVersion: string,
+  custom: CustomCodec | undefined,
+): StoredForm {
+  const { view } = definition
   if (view !== undefined) return { ...converted(view.fromStored), toStored: view.toStored }
-  if (custom) {
+  if (custom !== undefined) {
     const stored = apiVersionOf(definition.group, definition.storageVersion ?? definition.version)
     const conform = (object: KubeObject): KubeObject => {
       object.apiVersion = apiVersion
-      codec.check(object, false)
-      codec.applyDefaults(object)
+      custom.conform(object)
+      custom.applyDefaults(object)
       return object
     }
     return { ...converted(conform), toStored: (object) => Object.assign(object, { apiVersion: stored }) }

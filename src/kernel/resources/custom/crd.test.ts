@@ -537,7 +537,7 @@ describe('served versions', () => {
 
   test('names are restricted by the schema of metadata', () => {
     const [d] = definitionsFromCrd(crdOf(objectOf({ metadata: objectOf({ name: { ...string, maxLength: 2 } }) })))
-    const codec = compileCustom(d!.schema as never)
+    const codec = compileCustom(d!.schema as never, d!)
     const named = { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'long' } }
     assert.deepEqual(codec.validate(named).map(fieldErrorMessage), [
       'metadata.name: Too long: may not be more than 2 bytes',

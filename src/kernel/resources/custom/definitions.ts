@@ -3,10 +3,9 @@ import type { ResourceDefinition, SubresourceDefinition } from '../definition.ts
 import { refTo, type Schema } from '../schema.ts'
 import { type CrdVersion, specOf, statusOf } from './crd.ts'
 import { evaluateJsonPath, parseJsonPath } from './json-path.ts'
+import { OBJECT_META } from './object-meta.ts'
 import { customColumns, type PrinterColumn } from './printer-columns.ts'
 import { parseSchema } from './schema-parse.ts'
-
-const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 
 /**
  * The version's schema with apiVersion, kind and metadata put in as every object has them. What the definition says

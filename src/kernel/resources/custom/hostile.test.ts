@@ -120,7 +120,7 @@ test('keywords of any JSON are refused or read, never a crash', () => {
     fc.property(schema, fc.jsonValue({ maxDepth: 4 }), (s, value) => {
       const crd = crdOf({ type: 'object', properties: { spec: s } })
       if (validateCustomResourceDefinition(crd).length > 0) return
-      const codec = compileCustom(schemaOf(s as object))
+      const codec = compileCustom(schemaOf(s as object), { kind: 'Widget', version: 'v1' })
       const object = widget(value) as never
       codec.check(object, true)
       codec.applyDefaults(object)

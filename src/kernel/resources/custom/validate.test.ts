@@ -273,7 +273,10 @@ describe('embedded resources', () => {
   test('have proper metadata', () => {
     const pod = { apiVersion: 'v1', kind: 'Pod' }
     assert.deepEqual(about({ ...pod, metadata: { labels: { a: 'b' }, namespace: 'x' } }), [])
-    assert.match(about({ ...pod, metadata: { labels: { a: 1 } } })[0]!, /^spec.template.metadata.labels: Invalid value/)
+    assert.match(
+      about({ ...pod, metadata: { labels: { a: 1 } } })[0]!,
+      /^spec.template.metadata: Invalid value: .*ObjectMeta\.labels of type string/,
+    )
     assert.match(
       about({ ...pod, metadata: { labels: { '/': 'b' } } })[0]!,
       /^spec.template.metadata.labels: Invalid value: "\/": prefix part must be non-empty/,

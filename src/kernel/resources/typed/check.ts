@@ -22,14 +22,17 @@ export class CheckContext {
   struct = ''
   /** `unknown field "spec.foo"`; undefined when nobody asks. */
   readonly unknown: string[] | undefined
+  /** Where the value lies that is checked, for naming unknown fields: `metadata`. */
+  readonly #prefix: string
 
-  constructor(collect: boolean) {
+  constructor(collect: boolean, prefix = '') {
     this.unknown = collect ? [] : undefined
+    this.#prefix = prefix
   }
 
   addUnknown(field: string): void {
     if (this.unknown === undefined || this.unknown.length >= MAX_UNKNOWN) return
-    let text = ''
+    let text = this.#prefix
     for (const step of this.path) {
       if (typeof step === 'number') text += `[${step}]`
       else text += `${text === '' ? '' : '.'}${typeof step === 'string' ? step : step.key}`
