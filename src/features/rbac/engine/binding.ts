@@ -8,6 +8,8 @@ export const AUTHORIZER_NAME = 'RBAC'
 
 /** One subject of one binding, as one of all that bring a role to that subject. */
 export type Grant = HeapItem & {
+  /** The binding's, once more: order is by name, and asked for often. */
+  name: string
   binding: Binding
   subject: Subject
   /** Index among the binding's subjects. */

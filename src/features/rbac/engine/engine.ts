@@ -3,7 +3,7 @@ import type { Attributes, Decision, NonResourceRule, ResourceRule } from '../../
 import { Binding, type Grant, serviceAccountUser } from './binding.ts'
 import type { Role } from './role.ts'
 import { RoleTable } from './role-table.ts'
-import { grantBefore, Scopes } from './scopes.ts'
+import { grantBefore, Scopes, SMALL_SCOPE } from './scopes.ts'
 import { type Asking, Subjects } from './subjects.ts'
 import type { BindingObject, PolicyRule, RoleObject, RoleRef, Subject } from './types.ts'
 import { Vocabulary } from './vocabulary.ts'
@@ -48,12 +48,13 @@ const NEXT: Decision = { verdict: 'next' }
  *
  * Of several rules that allow, the one decides that Kubernetes meets first when it visits bindings by name:
  * ClusterRoleBindings, then RoleBindings, then the rules of the role. So a decision depends on what is stored alone, and
- * not on the order in which it was written.
+ * not on the order in which it was written. `smallScope` is for tests: how many roles a subject may hold in one place
+ * before they get an index of their own.
  */
-export function createRbacEngine(): RbacEngine {
+export function createRbacEngine(options: { smallScope?: number } = {}): RbacEngine {
   const words = new Vocabulary()
   const table = new RoleTable(words)
-  const scopes = new Scopes(table, words)
+  const scopes = new Scopes(table, words, options.smallScope ?? SMALL_SCOPE)
   const subjects = new Subjects()
   const roles = new Map<string, Role>()
   const bindings = new Map<string, Binding>()
@@ -103,7 +104,7 @@ export function createRbacEngine(): RbacEngine {
       const subjectId = acquireSubject(subject, namespace)
       if (subjectId === 0) continue
       const namespaceId = subjects.acquireNamespace(namespace)
-      const grant: Grant = { at: 0, binding, subject, order, subjectId, namespaceId }
+      const grant: Grant = { at: 0, name, binding, subject, order, subjectId, namespaceId }
       subjects.setScope(subjectId, namespaceId, scopes.add(subjects.scope(subjectId, namespaceId), grant))
       binding.grants.push(grant)
     }
@@ -148,41 +149,22 @@ export function createRbacEngine(): RbacEngine {
     const asking = subjects.ask(attributes.user, namespace)
     const use = attributes.resourceRequest
       ? findResource(asking, attributes)
-      : findPath(asking, attributes.verb, attributes.path)
-    if (use !== 0) return scopes.decision(use, foundRule)
+      : scopes.findPath(asking.clusterWide, asking.clusterWideCount, attributes.verb, attributes.path)
+    if (use !== 0) return scopes.decision(use, scopes.foundRule)
     if (dangling === 0 || !subjects.askedIsDangling()) return NEXT
     const { errors } = heldRules(attributes.user, namespace)
     return errors.length === 0 ? NEXT : { verdict: 'next', reason: `RBAC: ${joinErrors(errors)}` }
   }
 
-  let foundUse = 0
-  let foundRule = -1
-
   function findResource(asking: Asking, attributes: Attributes & { resourceRequest: true }): number {
     const { clusterWide, clusterWideCount, namespaced, namespacedCount } = asking
-    foundUse = 0
     if (clusterWideCount === 0 && namespacedCount === 0) return 0
-    scopes.fetch(clusterWide, clusterWideCount)
-    scopes.fetch(namespaced, namespacedCount)
     const { verb, apiGroup, resource, subresource, name } = attributes
     const query = words.ask(verb, apiGroup, resource, subresource, name)
-    for (let i = 0; i < clusterWideCount; i++) keepFirst(scopes.findResource(clusterWide[i]!, query, attributes))
-    if (foundUse !== 0) return foundUse
-    for (let i = 0; i < namespacedCount; i++) keepFirst(scopes.findResource(namespaced[i]!, query, attributes))
-    return foundUse
-  }
-
-  function findPath({ clusterWide, clusterWideCount }: Asking, verb: string, path: string): number {
-    foundUse = 0
-    for (let i = 0; i < clusterWideCount; i++) keepFirst(scopes.findPath(clusterWide[i]!, verb, path))
-    return foundUse
-  }
-
-  function keepFirst(use: number): void {
-    if (use === 0) return
-    if (foundUse !== 0 && !grantBefore(scopes.firstGrant(use), scopes.firstGrant(foundUse))) return
-    foundUse = use
-    foundRule = scopes.foundRule
+    const everywhere =
+      clusterWideCount === 0 ? 0 : scopes.findResource(clusterWide, clusterWideCount, query, attributes)
+    if (everywhere !== 0 || namespacedCount === 0) return everywhere
+    return scopes.findResource(namespaced, namespacedCount, query, attributes)
   }
 
   function bindingsOf(user: UserInfo, namespace: string): Grant[] {

@@ -103,9 +103,8 @@ export class LargeScope {
 
   findResource(query: Query, attributes: Attributes & { resourceRequest: true }): Found | undefined {
     let found: Slot | undefined
-    for (let i = 0; i < query.pairs.length; i++) {
-      const pair = query.pairs[i]!
-      const leaf = pair === 0 ? undefined : this.#pairs.get(pair)
+    for (let i = 0; i < query.pairCount; i++) {
+      const leaf = this.#pairs.get(query.pairs[i]!)
       if (leaf === undefined) continue
       found = this.#first(found, leaf.any, query.verb)
       const name = leaf.names.size === 0 ? 0 : this.#words.queryName(query)

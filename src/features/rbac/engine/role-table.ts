@@ -106,6 +106,11 @@ export class RoleTable {
     return offset === 0 ? NOTHING.entries : numbers.slice(offset + 1, offset + 1 + ENTRY * numbers[offset]!)
   }
 
+  /** Reads a role's entries before somebody needs them. */
+  fetch(offset: number): number {
+    return offset < 0 ? 0 : this.#entries.numbers[offset]!
+  }
+
   /** Index of the first rule that allows it, or -1. `offset` is that of the role's head, which its filter let pass. */
   findResource(id: number, offset: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
     if (offset === AS_WRITTEN) return findAsWritten(this.#rules[id]!, attributes)
@@ -122,18 +127,14 @@ export class RoleTable {
 
   #scan(offset: number, count: number, query: Query): number {
     const entries = this.#entries.numbers
-    const { pairs } = query
+    const { pairs, pairCount } = query
     let found = -1
     for (let at = offset, end = offset + ENTRY * count; at < end; at += ENTRY) {
       const pair = entries[at]!
-      const asked =
-        pair === pairs[0] ||
-        pair === pairs[3] ||
-        pair === pairs[4] ||
-        pair === pairs[1] ||
-        pair === pairs[2] ||
-        pair === pairs[5]
-      if (asked && this.#entryAllows(at, query) && (found < 0 || entries[at + 3]! < found)) found = entries[at + 3]!
+      let i = 0
+      while (i < pairCount && pairs[i] !== pair) i++
+      if (i === pairCount || !this.#entryAllows(at, query)) continue
+      if (found < 0 || entries[at + 3]! < found) found = entries[at + 3]!
     }
     return found
   }
@@ -148,9 +149,8 @@ export class RoleTable {
         if (verbsAllow(entries[at + 2]!, query) && (found < 0 || entries[at + 3]! < found)) found = entries[at + 3]!
       }
     }
-    for (let i = 0; i < query.pairs.length; i++) {
+    for (let i = 0; i < query.pairCount; i++) {
       const pair = query.pairs[i]!
-      if (pair === 0) continue
       walk(pair, 0)
       const name = this.#words.queryName(query)
       if (name !== 0) walk(pair, name)

@@ -8,14 +8,14 @@ import { HEAD, type RoleTable } from './role-table.ts'
 import type { Query, Vocabulary } from './vocabulary.ts'
 
 /** Up to this many roles are asked one after the other; beyond, their rules go into one index. */
-const SMALL = 32
+export const SMALL_SCOPE = 32
 /** 32-bit numbers of a use in a list: its number, then the head of its role. */
 const USE = 1 + HEAD
 
 /** Whether `a` is visited before `b`, both cluster-wide or both of one namespace: by name, then by subject. */
 export function grantBefore(a: Grant, b: Grant): boolean {
   if (a.binding === b.binding) return a.order < b.order
-  return a.binding.name < b.binding.name
+  return a.name < b.name
 }
 
 /**
@@ -30,6 +30,7 @@ export function grantBefore(a: Grant, b: Grant): boolean {
 export class Scopes {
   readonly #roles: RoleTable
   readonly #words: Vocabulary
+  readonly #smallScope: number
   readonly #lists = new NumberPool()
   /** By use. */
   readonly #useRoles: number[] = [0]
@@ -42,12 +43,16 @@ export class Scopes {
   readonly #useBefore = (a: number, b: number): boolean => grantBefore(this.firstGrant(a), this.firstGrant(b))
   /** Keeps the early fetches from being optimised away. */
   fetched = 0
+  /** What the last question found worth a look; written anew by each. */
+  readonly candidates: { scope: number; use: number; offset: number }[] = []
+  #found = 0
   /** Index of the rule that the last search found. */
   foundRule = -1
 
-  constructor(roles: RoleTable, words: Vocabulary) {
+  constructor(roles: RoleTable, words: Vocabulary, smallScope: number) {
     this.#roles = roles
     this.#words = words
+    this.#smallScope = smallScope
     // So that no list begins at 0.
     this.#lists.take(new Int32Array(1))
   }
@@ -85,41 +90,86 @@ export class Scopes {
     return rest
   }
 
-  /** Reads the beginnings of lists before somebody needs them. */
-  fetch(scopes: readonly number[], count: number): void {
+  /**
+   * The use that decides first among those of several scopes, all cluster-wide or all of one namespace; 0 if none
+   * allows. `foundRule` is its rule. The lists are sifted before any rules are read, so that the rules of all roles
+   * that may allow are fetched together.
+   */
+  findResource(
+    scopes: readonly number[],
+    count: number,
+    query: Query,
+    attributes: Attributes & { resourceRequest: true },
+  ): number {
+    const sifted = this.#sift(scopes, count, query)
+    this.#found = 0
+    const { candidates } = this
+    let settled = 0
+    for (let i = 0; i < sifted; i++) {
+      const { scope, use, offset } = candidates[i]!
+      // The uses of a scope are in order: its first that allows is enough.
+      if (scope === settled) continue
+      const rule = this.#roles.findResource(this.#useRoles[use]!, offset, query, attributes)
+      if (rule < 0) continue
+      settled = scope
+      this.#keepFirst(use, rule)
+    }
+    for (let i = 0; i < count; i++) {
+      const found = scopes[i]! < 0 ? this.#large[-scopes[i]!]!.findResource(query, attributes) : undefined
+      if (found !== undefined) this.#keepFirst(found.use, found.rule)
+    }
+    return this.#found
+  }
+
+  /** Puts the uses that the heads of their roles let pass into `candidates`; answers how many. */
+  #sift(scopes: readonly number[], count: number, { bloom, verbBit }: Query): number {
     const lists = this.#lists.numbers
+    const { candidates } = this
     let fetched = 0
     for (let i = 0; i < count; i++) if (scopes[i]! > 0) fetched ^= lists[scopes[i]!]!
+    let sifted = 0
+    for (let i = 0; i < count; i++) {
+      const scope = scopes[i]!
+      if (scope < 0) continue
+      for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
+        if ((lists[at + 1]! & bloom) === 0 || (lists[at + 2]! & verbBit) === 0) continue
+        if (sifted === candidates.length) candidates.push({ scope: 0, use: 0, offset: 0 })
+        const candidate = candidates[sifted++]!
+        candidate.scope = scope
+        candidate.use = lists[at]!
+        candidate.offset = lists[at + 3]!
+        fetched ^= this.#roles.fetch(candidate.offset)
+      }
+    }
     this.fetched = fetched
+    return sifted
   }
 
-  /** The first use that allows it; 0 if none does. `foundRule` is its rule. */
-  findResource(scope: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
-    if (scope < 0) return this.#found(this.#large[-scope]!.findResource(query, attributes))
-    const lists = this.#lists.numbers
-    const { bloom, verbBit } = query
-    for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
-      if ((lists[at + 1]! & bloom) === 0 || (lists[at + 2]! & verbBit) === 0) continue
-      const use = lists[at]!
-      const rule = this.#roles.findResource(this.#useRoles[use]!, lists[at + 3]!, query, attributes)
-      if (rule < 0) continue
-      this.foundRule = rule
-      return use
-    }
-    return 0
+  #keepFirst(use: number, rule: number): void {
+    if (this.#found !== 0 && !this.#useBefore(use, this.#found)) return
+    this.#found = use
+    this.foundRule = rule
   }
 
-  findPath(scope: number, verb: string, path: string): number {
-    if (scope < 0) return this.#found(this.#large[-scope]!.findPath(verb, path))
+  findPath(scopes: readonly number[], count: number, verb: string, path: string): number {
+    this.#found = 0
+    for (let i = 0; i < count; i++) this.#findPathIn(scopes[i]!, verb, path)
+    return this.#found
+  }
+
+  #findPathIn(scope: number, verb: string, path: string): void {
+    if (scope < 0) {
+      const found = this.#large[-scope]!.findPath(verb, path)
+      if (found !== undefined) this.#keepFirst(found.use, found.rule)
+      return
+    }
     const lists = this.#lists.numbers
     for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
-      const use = lists[at]!
-      const rule = this.#roles.findPath(this.#useRoles[use]!, verb, path)
+      const rule = this.#roles.findPath(this.#useRoles[lists[at]!]!, verb, path)
       if (rule < 0) continue
-      this.foundRule = rule
-      return use
+      this.#keepFirst(lists[at]!, rule)
+      return
     }
-    return 0
   }
 
   /** The grant that a use decides by. */
@@ -141,12 +191,6 @@ export class Scopes {
 
   *grants(scope: number): Generator<Grant> {
     for (const use of this.#usesOf(scope)) yield* this.#grantHeaps.get(use) ?? [this.firstGrant(use)]
-  }
-
-  #found(found: { use: number; rule: number } | undefined): number {
-    if (found === undefined) return 0
-    this.foundRule = found.rule
-    return found.use
   }
 
   #usesOf(scope: number): number[] {
@@ -186,7 +230,7 @@ export class Scopes {
     const uses = this.#usesOf(scope)
     const place = uses.findIndex((other) => this.#useBefore(use, other))
     uses.splice(place < 0 ? uses.length : place, 0, use)
-    return uses.length > SMALL ? this.#enlarge(scope, uses) : this.#writeList(scope, uses)
+    return uses.length > this.#smallScope ? this.#enlarge(scope, uses) : this.#writeList(scope, uses)
   }
 
   /** Takes a use out of its place; its grants stay. */
@@ -198,7 +242,7 @@ export class Scopes {
       )
     const large = this.#large[-scope]!
     large.remove(use, this.#roleOf(use))
-    return large.size > SMALL / 2 ? scope : this.#shrink(scope)
+    return large.size > this.#smallScope / 2 ? scope : this.#shrink(scope)
   }
 
   #roleOf(use: number): Role {

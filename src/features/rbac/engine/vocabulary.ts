@@ -15,8 +15,9 @@ export type Query = {
   /** 0: no rule names the verb. */
   verb: number
   verbBit: number
-  /** Which (group, resource) a rule may name to allow it: the exact ones and those with `*`; unused places are 0. */
+  /** Which (group, resource) a rule may name to allow it: the exact ones and those with `*`; `pairCount` of them. */
   readonly pairs: Int32Array
+  pairCount: number
   /** The same as a Bloom filter of one word. Bit 0 is always set, for roles that no filter describes. */
   bloom: number
   objectName: string
@@ -39,7 +40,15 @@ export class Vocabulary {
   readonly #freePairs: number[] = []
   readonly #starGroup: number
   readonly #starResource: number
-  readonly query: Query = { verb: 0, verbBit: 0, pairs: new Int32Array(6), bloom: 0, objectName: '', name: 0 }
+  readonly query: Query = {
+    verb: 0,
+    verbBit: 0,
+    pairs: new Int32Array(6),
+    pairCount: 0,
+    bloom: 0,
+    objectName: '',
+    name: 0,
+  }
 
   constructor() {
     this.#starGroup = this.#groups.acquire(STAR)
@@ -101,8 +110,9 @@ export class Vocabulary {
     const anyWithSubresource = subresource === '' ? 0 : this.#resources.get(`*/${subresource}`)
     const group = this.#groups.get(apiGroup)
     query.bloom = 1
-    this.#putPairs(0, group === this.#starGroup ? 0 : group, combined, anyWithSubresource)
-    this.#putPairs(3, this.#starGroup, combined, anyWithSubresource)
+    query.pairCount = 0
+    if (group !== this.#starGroup) this.#addPairs(group, combined, anyWithSubresource)
+    this.#addPairs(this.#starGroup, combined, anyWithSubresource)
     return query
   }
 
@@ -117,18 +127,19 @@ export class Vocabulary {
     return this.#verbs.get(verb)
   }
 
-  #putPairs(from: number, group: number, combined: number, anyWithSubresource: number): void {
+  #addPairs(group: number, combined: number, anyWithSubresource: number): void {
+    const ofGroup = this.#pairs[group]
+    if (ofGroup === undefined) return
+    if (combined !== 0) this.#addPair(ofGroup.get(combined))
+    this.#addPair(ofGroup.get(this.#starResource))
+    if (anyWithSubresource !== 0) this.#addPair(ofGroup.get(anyWithSubresource))
+  }
+
+  #addPair(pair: number | undefined): void {
+    if (pair === undefined) return
     const { query } = this
-    const ofGroup = group === 0 ? undefined : this.#pairs[group]
-    const exact = ofGroup === undefined || combined === 0 ? 0 : (ofGroup.get(combined) ?? 0)
-    const star = ofGroup === undefined ? 0 : (ofGroup.get(this.#starResource) ?? 0)
-    const any = ofGroup === undefined || anyWithSubresource === 0 ? 0 : (ofGroup.get(anyWithSubresource) ?? 0)
-    query.pairs[from] = exact
-    query.pairs[from + 1] = star
-    query.pairs[from + 2] = any
-    if (exact !== 0) query.bloom |= pairBit(exact)
-    if (star !== 0) query.bloom |= pairBit(star)
-    if (any !== 0) query.bloom |= pairBit(any)
+    query.pairs[query.pairCount++] = pair
+    query.bloom |= pairBit(pair)
   }
 }
 
