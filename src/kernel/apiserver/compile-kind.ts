@@ -81,6 +81,8 @@ export function compileKind(definition: ResourceDefinition): Kind {
 
 /** Fields that a write to this (sub)resource cannot change, so that it does not come to own them. */
 function resetFields(definition: ResourceDefinition, subresource: string): readonly (readonly string[])[] {
+  const own = definition.strategy?.resetFields?.[subresource]
+  if (own !== undefined) return own
   const hasStatus = definition.subresources?.some((s) => s.name === 'status') ?? false
   if (subresource === 'status')
     return definition.custom

@@ -51,8 +51,8 @@ export type Strategy = {
   prepareForCreate?: (object: KubeObject, context: StrategyContext) => void
   /**
    * Clear or restore what this write may not change. The API server itself already resets `status` on writes to the
-   * main resource of kinds with a status subresource, and everything but `status` (and metadata.managedFields,
-   * labels, annotations, ownerReferences, finalizers) on writes to /status.
+   * main resource of kinds with a status subresource, and everything but `status` and metadata on writes to
+   * /status (of custom kinds metadata too).
    */
   prepareForUpdate?: (object: KubeObject, old: KubeObject, context: StrategyContext) => void
   /** What a delete leaves on the object before it is decided whether something holds it back. */
@@ -70,6 +70,11 @@ export type Strategy = {
   allowCreateOnUpdate?: boolean
   /** True for kinds whose update may omit resourceVersion (Kubernetes' AllowUnconditionalUpdate; default true). */
   allowUnconditionalUpdate?: boolean
+  /**
+   * By subresource ('' the object itself): fields whose changes through it are not kept, so that who writes there does
+   * not come to own them (Kubernetes' GetResetFields). Without an entry: `spec` through /status, `status` otherwise.
+   */
+  resetFields?: Readonly<Record<string, readonly (readonly string[])[]>>
   /** True where metadata.generation counts changes of the spec. */
   hasGeneration?: boolean
   /**

@@ -1,5 +1,5 @@
 import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
-import { badRequest, conflict, invalid, notFound } from '../../api/status.ts'
+import { ApiError, badRequest, conflict, invalid, notFound } from '../../api/status.ts'
 import { jsonEqual } from '../../merge/json-value.ts'
 import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
 import { cloneObject, type Entry } from '../cache/entry.ts'
@@ -108,6 +108,7 @@ async function attemptChange(
   )
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
+  if (request.object !== object && !what.skipReset) resetForSubresource(kind, request.object!, old, what.subresource)
   object = request.object!
   const context = { now, subresource: what.subresource, user: caller.user.name, userInfo: caller.user }
   strategy?.prepareForUpdate?.(object, old, context)
@@ -147,16 +148,9 @@ function checkIdentity(kind: Kind, object: KubeObject, old: KubeObject): void {
       name,
       `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`,
     )
-  if (!meta.resourceVersion) {
-    if (definition.strategy?.allowUnconditionalUpdate === false)
-      throw invalid(definition.group, definition.kind, name, [
-        {
-          type: 'FieldValueInvalid',
-          field: 'metadata.resourceVersion',
-          value: 0,
-          detail: 'must be specified for an update',
-        },
-      ])
+  // "0" is no version of an object: Kubernetes reads both as the number 0.
+  if (!meta.resourceVersion || meta.resourceVersion === '0') {
+    if (definition.strategy?.allowUnconditionalUpdate === false) throw versionMissing(definition, name)
   } else if (meta.resourceVersion !== old.metadata.resourceVersion)
     throw conflict(definition.group, definition.plural, name, MODIFIED)
   // What only the system writes comes from the stored object, whatever the request says.
@@ -166,6 +160,19 @@ function checkIdentity(kind: Kind, object: KubeObject, old: KubeObject): void {
   restore(meta, old.metadata, 'deletionTimestamp')
   restore(meta, old.metadata, 'deletionGracePeriodSeconds')
   delete (meta as { selfLink?: string }).selfLink
+}
+
+/** In the registry store's words, which names the resource where others name the kind. */
+function versionMissing({ group, plural }: Kind['definition'], name: string): ApiError {
+  const message = 'Invalid value: 0x0: must be specified for an update'
+  const field = 'metadata.resourceVersion'
+  const of = group === '' ? plural : `${plural}.${group}`
+  return new ApiError('Invalid', `${of} "${name}" is invalid: ${field}: ${message}`, {
+    name,
+    group: group || undefined,
+    kind: plural,
+    causes: [{ reason: 'FieldValueInvalid', message, field }],
+  })
 }
 
 function restore<T extends object>(target: T, source: T, field: keyof T): void {
@@ -182,7 +189,7 @@ function resetForSubresource(kind: Kind, object: KubeObject, old: KubeObject, su
     if (kind.definition.custom) {
       const { managedFields } = object.metadata
       object.metadata = { ...old.metadata, ...(managedFields ? { managedFields } : {}) }
-    } else restore(object.metadata, old.metadata, 'ownerReferences')
+    }
   } else if (subresource === '' && kind.subresource('status') !== undefined) restore(object, old, 'status')
 }
 

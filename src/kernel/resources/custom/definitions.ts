@@ -91,6 +91,7 @@ export function definitionsFromCrd(crd: KubeObject): ResourceDefinition[] {
         columns: customColumns(version.additionalPrinterColumns as PrinterColumn[] | undefined),
         selectableFields: selectableFields(version),
         strategy: {
+          allowUnconditionalUpdate: false,
           hasGeneration: true,
           warnings: finalizerWarnings,
           ...(subresources.some((s) => s.name === 'status') ? { prepareForCreate: dropStatus } : {}),

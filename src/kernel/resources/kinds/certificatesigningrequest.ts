@@ -242,6 +242,11 @@ export const certificateSigningRequestKind: ResourceDefinition = {
     nameFormat: 'path-segment',
     prepareForCreate,
     prepareForUpdate,
+    resetFields: {
+      '': [['spec'], ['status']],
+      status: [['spec'], ['status', 'conditions']],
+      approval: [['spec'], ['status', 'certificate']],
+    },
     validate,
     validateUpdate,
   },

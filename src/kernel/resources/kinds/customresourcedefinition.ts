@@ -23,6 +23,9 @@ export const customResourceDefinitionKind: ResourceDefinition = {
   // Kubernetes prints CustomResourceDefinitions with the columns of kinds that have none of their own.
   columns: [],
   strategy: {
+    allowUnconditionalUpdate: false,
+    // Labels and annotations can be changed through /status all the same: Kubernetes resets metadata to itself there.
+    resetFields: { status: [['metadata'], ['spec']] },
     hasGeneration: true,
     defaults: defaultCustomResourceDefinition,
     prepareForCreate(object) {

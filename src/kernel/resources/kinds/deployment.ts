@@ -151,6 +151,12 @@ export const deploymentKind: ResourceDefinition = {
     prepareForCreate: (object) => {
       object['status'] = {}
     },
+    prepareForUpdate: ({ metadata }, old, { subresource }) => {
+      if (subresource !== 'status') return
+      if (old.metadata.labels === undefined) delete metadata.labels
+      else metadata.labels = old.metadata.labels
+    },
+    resetFields: { status: [['spec'], ['metadata', 'labels']] },
     validate: onCreate(validate),
     validateUpdate: (object, old, { subresource }) =>
       subresource === 'status'

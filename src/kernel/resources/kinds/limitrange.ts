@@ -174,5 +174,5 @@ export const limitRangeKind: ResourceDefinition = {
   namespaced: true,
   schema: 'io.k8s.api.core.v1.LimitRange',
   columns: [],
-  strategy: { defaults, validate: onCreate(validate), validateUpdate: validate },
+  strategy: { allowCreateOnUpdate: true, defaults, validate: onCreate(validate), validateUpdate: validate },
 }

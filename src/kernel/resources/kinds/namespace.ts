@@ -72,6 +72,7 @@ export const namespaceKind: ResourceDefinition = {
       if (subresource !== 'status') object.status = old.status
       if (subresource !== 'finalize') object.spec = old.spec
     },
+    resetFields: { '': [['status'], ['spec', 'finalizers']], finalize: [['status']] },
     validate: validateSpecFinalizers,
     validateUpdate: (object, _old, { subresource }) => (subresource === 'status' ? validatePhase(object) : []),
   },

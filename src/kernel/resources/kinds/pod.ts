@@ -93,6 +93,7 @@ export const podKind: ResourceDefinition = {
     defaults,
     prepareForCreate: preparePodForCreate,
     prepareForUpdate: (pod, old, { subresource }) => preparePodForUpdate(pod, old, subresource),
+    resetFields: { status: [['spec'], ['metadata', 'deletionTimestamp'], ['metadata', 'ownerReferences']] },
     validate: onCreate(validatePodCreate),
     validateUpdate: (pod, old, { subresource }) => UPDATES[subresource]?.(pod, old) ?? [],
     warnings: (pod, old) => {

@@ -73,6 +73,7 @@ export const podDisruptionBudgetKind: ResourceDefinition = {
     ageColumn,
   ],
   strategy: {
+    allowUnconditionalUpdate: false,
     defaults: (budget) => {
       budget['spec'] ??= {}
       dropNulls(budget['spec'])

@@ -62,6 +62,7 @@ export const serviceKind: ResourceDefinition = {
   },
   strategy: {
     nameFormat: 'dns-1035',
+    allowCreateOnUpdate: true,
     defaults,
     prepareForCreate: (service) => {
       service['status'] = { loadBalancer: {} }

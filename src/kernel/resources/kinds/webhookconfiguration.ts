@@ -158,6 +158,7 @@ function validateWebhook(hook: Webhook, mutating: boolean, path: string): FieldE
 
 function strategyOf(mutating: boolean): Strategy {
   return {
+    allowUnconditionalUpdate: false,
     hasGeneration: true,
     defaults(object) {
       for (const hook of webhooksOf(object)) {

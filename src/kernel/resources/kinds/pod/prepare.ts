@@ -90,6 +90,8 @@ export function preparePodForUpdate(pod: KubeObject, old: KubeObject, subresourc
     return
   }
   if (subresource === 'binding') return
+  // These change the spec in one place, and nothing of what the pod is called or labelled.
+  if (subresource !== '') pod.metadata = { ...old.metadata }
   if (subresource === 'ephemeralcontainers') {
     const added: unknown = pod['spec']?.ephemeralContainers
     pod['spec'] = { ...old['spec'] }
