@@ -11,17 +11,30 @@ function toLatin1(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?')
 }
 
-const MAX_WARNING_BYTES = 4096
+/** What the warnings of one request may be long, and what each may be when they are longer, in characters. */
+const MAX_WARNINGS = 4096
+const MAX_SHORTENED = 256
+
+const lengthOf = (text: string): number => {
+  let length = 0
+  for (const _character of text) length++
+  return length
+}
+const shortened = (text: string): string =>
+  text.length <= MAX_SHORTENED ? text : [...text].slice(0, MAX_SHORTENED).join('')
 
 /** The caller of one HTTP request; the abort signal is made only for those who ask for it. */
 export class RequestCaller implements Caller {
   readonly user: UserInfo
   readonly userAgent: string
-  readonly warnings: string[] = []
+  warnings: string[] = []
   readonly auditAnnotations: Record<string, string> = {}
   readonly authorizeCreate: () => void | Promise<void>
   #controller: AbortController | undefined
-  #warned = 0
+  /** Every text so far, and how long what stands in `warnings` is. */
+  #recorded: Set<string> | undefined
+  #written = 0
+  #shortening = false
   #aborted: Error | undefined
 
   constructor(user: UserInfo, userAgent: string, authorizeCreate: () => void | Promise<void>) {
@@ -30,10 +43,19 @@ export class RequestCaller implements Caller {
     this.authorizeCreate = authorizeCreate
   }
 
+  /** Beyond 4,096 characters all warnings are cut to 256 each (k8s.io/apiserver/pkg/endpoints/filters, warning.go). */
   warn = (message: string): void => {
-    if (this.warnings.includes(message) || this.#warned + message.length > MAX_WARNING_BYTES) return
-    this.#warned += message.length
-    this.warnings.push(message)
+    if (message === '' || (this.#shortening && this.#written >= MAX_WARNINGS)) return
+    this.#recorded ??= new Set()
+    if (this.#recorded.has(message)) return
+    this.#recorded.add(message)
+    const text = this.#shortening ? shortened(message) : message
+    this.warnings.push(text)
+    this.#written += lengthOf(text)
+    if (this.#shortening || this.#written <= MAX_WARNINGS) return
+    this.#shortening = true
+    this.warnings = this.warnings.map(shortened)
+    this.#written = this.warnings.reduce((sum, warning) => sum + lengthOf(warning), 0)
   }
 
   annotateAudit = (key: string, value: string): void => {
