@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { registerKms } from './commands/kms.ts'
+import { registerRbac } from './commands/rbac.ts'
 import { registerSecrets } from './commands/secrets.ts'
 import { CliError } from './error.ts'
 import { say } from './output.ts'
@@ -91,6 +92,7 @@ function program(): Command {
     .option('-o, --output <format>', 'json or yaml')
     .action(async (options) => (await import('./commands/version.ts')).version(options))
   registerSecrets(root)
+  registerRbac(root)
   registerKms(root)
   root
     .command('completion')

@@ -1,11 +1,5 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  type KeyObject,
-  randomFillSync,
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
+import type { SeedExpansion } from './seed-expansion.ts'
 
 // Everything here is synchronous and allocates one buffer per value. Keys are KeyObjects: node:crypto takes 8 µs to look
 // at a key that comes as bytes.
@@ -60,12 +54,12 @@ export function gcmOpen(key: KeyObject, sealed: Uint8Array, aad: string): Buffer
   }
 }
 
-/** HKDF-SHA256 (RFC 5869), expand only, one block: T(1) = HMAC(seed, info | 0x01). The seed is uniformly random. */
-export function deriveKey(seed: KeyObject, info: Uint8Array): KeyObject {
-  const block = createHmac('sha256', seed).update(info).update(ONE).digest()
-  const key = createSecretKey(block)
-  block.fill(0)
+const derived = Buffer.alloc(32)
+
+/** The key of one write: HKDF-Expand of the data key's seed, which is uniformly random. */
+export function deriveKey(seed: SeedExpansion, info: Uint8Array): KeyObject {
+  seed.expand(info, derived)
+  const key = createSecretKey(derived)
+  derived.fill(0)
   return key
 }
-
-const ONE = Buffer.from([1])

@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto'
 import { deriveKey, fillRandom, gcmOpen, gcmSeal, INFO_BYTES, NONCE_BYTES, TAG_BYTES } from './cipher.ts'
 import { AES_GCM_KEY, DATA_TAG, type DataKeySource, dataKeyId, encodeSource } from './encrypted-object.ts'
 import { CREATED_ANNOTATION } from './local-key-file.ts'
+import { SeedExpansion } from './seed-expansion.ts'
 
 /**
  * A data key in the clear with its wrapped form. Values are `info | nonce | ciphertext | tag`: the key of each write is
@@ -15,15 +16,17 @@ export class DataKey {
   readonly created: number | undefined
   /** What follows the data in every EncryptedObject of this key. */
   readonly tail: Buffer
-  readonly #key: KeyObject
-  readonly #derived: boolean
+  /** What keys are derived from; or the key itself. */
+  readonly #seed: SeedExpansion | undefined
+  readonly #key: KeyObject | undefined
 
   /** Throws for a key of wrong length. */
   constructor(source: DataKeySource, key: Uint8Array) {
-    this.#derived = source.type !== AES_GCM_KEY
-    const right = this.#derived ? key.length >= INFO_BYTES && key.length <= 1024 : [16, 24, 32].includes(key.length)
+    const derived = source.type !== AES_GCM_KEY
+    const right = derived ? key.length >= INFO_BYTES && key.length <= 1024 : [16, 24, 32].includes(key.length)
     if (!right) throw new Error(`a data key of ${key.length} bytes`)
-    this.#key = createSecretKey(key)
+    this.#seed = derived ? new SeedExpansion(key) : undefined
+    this.#key = derived ? undefined : createSecretKey(key)
     this.id = dataKeyId(source.ciphertext)
     this.keyId = source.keyId
     this.created = createdOf(source)
@@ -40,16 +43,16 @@ export class DataKey {
     out[header.length] = DATA_TAG
     writeVarint(out, header.length + 1, dataLength)
     fillRandom(out, start, INFO_BYTES + NONCE_BYTES)
-    const key = deriveKey(this.#key, out.subarray(start, start + INFO_BYTES))
+    const key = deriveKey(this.#seed!, out.subarray(start, start + INFO_BYTES))
     tail.copy(out, gcmSeal(key, plain, aad, out, start + INFO_BYTES + NONCE_BYTES))
     return out
   }
 
   /** Undefined when the data was altered or belongs to another storage key. */
   open(data: Uint8Array, aad: string): Buffer | undefined {
-    if (!this.#derived) return gcmOpen(this.#key, data, aad)
+    if (this.#key !== undefined) return gcmOpen(this.#key, data, aad)
     if (data.length < INFO_BYTES) return undefined
-    return gcmOpen(deriveKey(this.#key, data.subarray(0, INFO_BYTES)), data.subarray(INFO_BYTES), aad)
+    return gcmOpen(deriveKey(this.#seed!, data.subarray(0, INFO_BYTES)), data.subarray(INFO_BYTES), aad)
   }
 }
 

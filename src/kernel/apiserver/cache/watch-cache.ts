@@ -43,8 +43,8 @@ export class WatchCache {
   readonly #store: Store
   readonly #transformer: ValueTransformer
   readonly #resources = new Map<string, ResourceCache>()
-  /** Objects that this process is writing, by the very bytes handed to the store: spares decoding them again. */
-  readonly #inFlight = new WeakMap<Uint8Array, KubeObject>()
+  /** What this process is writing, by the very bytes handed to the store: spares decrypting and decoding it again. */
+  readonly #inFlight = new WeakMap<Uint8Array, { object: KubeObject; plain: Buffer }>()
   #waiters: Waiter[] = []
   #watch: Watch | undefined
   #revision = 0
@@ -177,9 +177,9 @@ export class WatchCache {
     )
   }
 
-  /** Bytes and parsed object of a write that is about to reach the store. */
-  announce(bytes: Uint8Array, object: KubeObject): void {
-    this.#inFlight.set(bytes, object)
+  /** A write that is about to reach the store: the bytes for it, and what they hold. */
+  announce(stored: Uint8Array, object: KubeObject, plain: Buffer): void {
+    this.#inFlight.set(stored, { object, plain })
   }
 
   #entry(key: string, kv: Pick<KeyValue, 'modRevision'>, plain: Uint8Array, known?: KubeObject): Entry {
@@ -234,12 +234,12 @@ export class WatchCache {
     }
     const known = this.#inFlight.get(event.kv.value)
     const put = (plain: Uint8Array): void => {
-      const entry = this.#entry(at.key, event.kv, plain, known)
+      const entry = this.#entry(at.key, event.kv, plain, known?.object)
       cache.clearUnreadable(at.key)
       cache.put(entry, previous)
     }
     try {
-      const plain = this.#transformer.fromStorage(event.kv.value, event.kv.key)
+      const plain = known?.plain ?? this.#transformer.fromStorage(event.kv.value, event.kv.key)
       if (plain instanceof Promise)
         return plain.then(put).catch((error: Error) => this.#unreadable(at, event.kv, error))
       put(plain)

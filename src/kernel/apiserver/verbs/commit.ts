@@ -43,7 +43,7 @@ export async function put(
   } catch (error) {
     throw new ApiError('InternalError', `Internal error occurred: nothing was written: ${(error as Error).message}`)
   }
-  core.cache.announce(value, object)
+  core.cache.announce(value, object, plain)
   const result = await txn(core, key, expected, { type: 'put', key, value })
   if (!result.succeeded) return undefined
   const cached = core.cache.resource(kind.prefix).get(cacheKey(namespace, name))
