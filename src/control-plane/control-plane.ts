@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { features } from '../features/index.ts'
 import { connectKeyService, type EncryptionAtRest, openEncryption } from '../features/secrets/index.ts'
-import { ControlPlanePki, watchRevocations } from '../features/tls/index.ts'
+import { ControlPlanePki, certificateSigning, watchRevocations } from '../features/tls/index.ts'
 import { resourceQuotaController } from '../kernel/admission/resourcequota/controller.ts'
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
 import { AuditLog } from '../kernel/audit/log-file.ts'
@@ -245,6 +245,7 @@ function runBackground(
       factories: [
         ...kernelControllers({ rootCa: () => pki.rootPem, allocations, legacyTokens }),
         resourceQuotaController(),
+        certificateSigning({ sign: (request) => pki.sign(request) }),
         ...(settings.store === 'etcd' ? [historyCompaction(store)] : []),
         ...features.flatMap((f) => f.controllers ?? []),
       ],

@@ -4,6 +4,7 @@ export {
   type ParsedCertificateRequest,
   parseCertificateRequest,
 } from './certificate-request.ts'
+export { awaitsSignature, type CertificateSigningOptions, certificateSigning } from './certificate-signing.ts'
 export { ControlPlanePki, type ControlPlanePkiOptions, type IntermediateName } from './control-plane-pki.ts'
 export { type KubeconfigOptions, kubeconfig } from './kubeconfig.ts'
 export { type Revocations, watchRevocations } from './revocation.ts'

@@ -86,14 +86,14 @@ const rows: [name: string, SignerName, RequestedCertificate, usages: string[], r
     KUBELET,
     node,
     ['client auth'],
-    'usages did not match [digital signature, key encipherment, client auth]',
+    'usages did not match [client auth digital signature key encipherment]',
   ],
   [
     'kubelet with too many',
     KUBELET,
     node,
     [...clientUse, 'server auth'],
-    'usages did not match [digital signature, key encipherment, client auth]',
+    'usages did not match [client auth digital signature key encipherment]',
   ],
   ['serving', SERVING, named, serverUse, undefined],
   [
@@ -137,7 +137,7 @@ const rows: [name: string, SignerName, RequestedCertificate, usages: string[], r
     SERVING,
     named,
     [...serverUse, 'client auth'],
-    'usages did not match [digital signature, key encipherment, server auth]',
+    'usages did not match [digital signature key encipherment server auth]',
   ],
 ]
 for (const [name, signer, request, usages, refusal] of rows)

@@ -71,8 +71,9 @@ function kubeletServingRefusal(request: RequestedCertificate, usages: readonly s
   if (sans.dns.length === 0 && sans.ip.length === 0) return 'DNS or IP subjectAltName is required'
   if (sans.email.length > 0) return 'Email subjectAltNames are not allowed'
   if (sans.uri.length > 0) return 'URI subjectAltNames are not allowed'
-  if (!namesNode(request)) return 'subject common name does not begin with system:node:'
-  return exactUsages(usages, 'server auth')
+  const wrongUsages = exactUsages(usages, 'server auth')
+  if (wrongUsages !== undefined) return wrongUsages
+  return namesNode(request) ? undefined : 'subject common name does not begin with system:node:'
 }
 
 const isNodesOrganization = (request: RequestedCertificate): boolean =>
@@ -85,6 +86,7 @@ const namesNode = (request: RequestedCertificate): boolean =>
 function exactUsages(usages: readonly string[], purpose: 'client auth' | 'server auth'): string | undefined {
   const asked = new Set(usages)
   asked.delete('key encipherment') // needed by RSA keys only
-  const right = asked.size === 2 && asked.has('digital signature') && asked.has(purpose)
-  return right ? undefined : `usages did not match [digital signature, key encipherment, ${purpose}]`
+  if (asked.size === 2 && asked.has('digital signature') && asked.has(purpose)) return undefined
+  // As Go prints a sorted list.
+  return `usages did not match [${['digital signature', 'key encipherment', purpose].sort().join(' ')}]`
 }
