@@ -14,6 +14,8 @@ export const HEAD = 3
 /** Up to this many entries are looked at one by one; among more, by bisection. */
 const SCAN_LIMIT = 16
 const AS_WRITTEN = -1
+/** Among the verbs of a head, where no verb has this bit: some rule speaks of paths. */
+export const HAS_PATHS = 1
 const NOTHING = { entries: new Int32Array(0), verbs: [] }
 
 /**
@@ -77,6 +79,7 @@ export class RoleTable {
     this.#rules[role.id] = rules
     this.#verbs[role.id] = compiled?.verbs ?? []
     this.#heads.set(this.#headOf(compiled?.entries), head)
+    if (rules?.some((rule) => (rule.nonResourceURLs?.length ?? 0) > 0)) this.#heads[head + 1]! |= HAS_PATHS
   }
 
   #headOf(entries: Int32Array | undefined): [bloom: number, verbs: number, offset: number] {

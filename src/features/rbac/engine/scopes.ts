@@ -4,7 +4,7 @@ import { heapAdd, heapRemove } from './heap.ts'
 import { LargeScope } from './large-scope.ts'
 import { NumberPool } from './number-pool.ts'
 import type { Role } from './role.ts'
-import { HEAD, type RoleTable } from './role-table.ts'
+import { HAS_PATHS, HEAD, type RoleTable } from './role-table.ts'
 import type { Query, Vocabulary } from './vocabulary.ts'
 
 /** Up to this many roles are asked one after the other; beyond, their rules go into one index. */
@@ -165,6 +165,7 @@ export class Scopes {
     }
     const lists = this.#lists.numbers
     for (let at = scope + 1, end = at + USE * lists[scope]!; at < end; at += USE) {
+      if ((lists[at + 2]! & HAS_PATHS) === 0) continue
       const rule = this.#roles.findPath(this.#useRoles[lists[at]!]!, verb, path)
       if (rule < 0) continue
       this.#keepFirst(lists[at]!, rule)
