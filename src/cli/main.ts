@@ -108,6 +108,9 @@ function withCluster(command: Command): Command {
     .option('--data-dir <folder>', 'where the cluster keeps its data')
 }
 
+/** Errors by which a cluster, or the way to it, says what is wrong: their messages are for people. */
+const SPOKEN: ReadonlySet<string> = new Set(['ApiError', 'KubeconfigError', 'UnreachableError'])
+
 async function main(): Promise<void> {
   // Who reads our output may have read enough (`| head`): that is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -119,6 +122,11 @@ async function main(): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2
+      return
+    }
+    if (error instanceof Error && SPOKEN.has(error.name)) {
+      say(`rampart: ${error.message}`)
+      process.exitCode = 3
       return
     }
     if (error instanceof CliError) {
