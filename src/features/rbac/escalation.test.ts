@@ -159,7 +159,7 @@ const CASES: [title: string, who: string, kind: string, fields: Fields, message:
     'reader',
     'ClusterRole',
     { rules: [], aggregationRule: { clusterRoleSelectors: [{}] } },
-    'must have cluster-admin privileges to use an aggregationRule',
+    'must have cluster-admin privileges to use the aggregationRule',
   ],
   [
     'who has everything may aggregate',
@@ -181,6 +181,112 @@ for (const [title, who, kind, fields, message] of CASES)
       else assert.ok(error?.message.includes(message), error?.message)
     })
   }
+
+const aggregateToAdmin = { metadata: { labels: { 'rbac.authorization.k8s.io/aggregate-to-admin': 'true' } } }
+
+test('the label that adds a role to an aggregated one needs the rules of the labelled role, no more', async () => {
+  const labelled = { ...readSecrets, ...aggregateToAdmin }
+  for (const operation of ['CREATE', 'UPDATE'] as const) {
+    assert.equal(await write('reader', 'ClusterRole', labelled, operation, readSecrets), undefined)
+    assert.match((await write('local', 'ClusterRole', labelled, operation, readSecrets))!.message, /not currently held/)
+    assert.equal(await write('nobody', 'ClusterRole', { rules: [], ...aggregateToAdmin }, operation), undefined)
+  }
+})
+
+test('a binding is checked at each update, whatever changes', async () => {
+  const fields = { roleRef: ref('ClusterRole', 'secret-reader'), subjects: [{ kind: 'User', name: 'a' }] }
+  const more = { ...fields, subjects: [...fields.subjects, { kind: 'User', name: 'b' }] }
+  const label = { ...fields, metadata: { labels: { a: 'b' } } }
+  for (const changed of [more, label]) {
+    assert.equal(await write('reader', 'ClusterRoleBinding', changed, 'UPDATE', fields), undefined)
+    assert.match((await write('local', 'RoleBinding', changed, 'UPDATE', fields))!.message, /not currently held/)
+  }
+})
+
+const HELD: [title: string, who: string, rules: PolicyRule[], missing: string | undefined][] = [
+  ['* /log covers pods/log', 'logger', [rule('get', '', 'pods/log')], undefined],
+  ['* /log is not *', 'logger', [rule('get', '', '*')], '{APIGroups:[""], Resources:["*"], Verbs:["get"]}'],
+  ['a name one holds', 'keeper', [rule('get', '', 'secrets', 'tls')], undefined],
+  [
+    'one name more',
+    'keeper',
+    [rule('get,update', '', 'secrets', 'tls', 'token')],
+    '{APIGroups:[""], Resources:["secrets"], ResourceNames:["tls"], Verbs:["update"]}\n' +
+      '{APIGroups:[""], Resources:["secrets"], ResourceNames:["token"], Verbs:["get" "update"]}',
+  ],
+  ['all names', 'keeper', [rule('get', '', 'secrets')], '{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}'],
+  ['a path under one', 'prober', [{ verbs: ['get'], nonResourceURLs: ['/healthz/etcd'] }], undefined],
+  [
+    'paths beside',
+    'prober',
+    [{ verbs: ['get', 'post'], nonResourceURLs: ['/healthz', '/metrics'] }],
+    // Rules of paths are not joined by verb; lines are sorted.
+    '{NonResourceURLs:["/healthz"], Verbs:["get"]}\n{NonResourceURLs:["/healthz"], Verbs:["post"]}\n' +
+      '{NonResourceURLs:["/metrics"], Verbs:["get"]}\n{NonResourceURLs:["/metrics"], Verbs:["post"]}',
+  ],
+  [
+    'a verb nobody knows',
+    'local',
+    [rule('frobnicate', '', 'pods')],
+    '{APIGroups:[""], Resources:["pods"], Verbs:["frobnicate"]}',
+  ],
+  ['case counts', 'reader', [rule('get', '', 'Secrets')], '{APIGroups:[""], Resources:["Secrets"], Verbs:["get"]}'],
+]
+grant('logger', '', rule('get', '*', '*/log'))
+grant('keeper', '', rule('get', '', 'secrets', 'tls'))
+grant('prober', '', { verbs: ['get'], nonResourceURLs: ['/healthz/*'] })
+for (const [title, who, rules, missing] of HELD)
+  test(`covered: ${title}`, async () => {
+    const error = await write(who, 'ClusterRole', { rules })
+    if (missing === undefined) assert.equal(error, undefined)
+    else
+      assert.equal(
+        error!.message,
+        `clusterroles.${GROUP} "mine" is forbidden: user "${who}" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n${missing}`,
+      )
+  })
+
+test('roles that could not be read are named at the end', async () => {
+  for (const [name, roleName] of [
+    ['dangling-1', 'gone'],
+    ['dangling-2', 'gone-too'],
+  ] as const) {
+    engine.upsertClusterRoleBinding({
+      metadata: { name },
+      roleRef: { kind: 'ClusterRole', name: roleName },
+      subjects: [{ kind: 'User', name: 'dangler' }],
+    })
+    const error = await write('dangler', 'Role', { rules: [rule('get', '', 'pods')] })
+    const first = `clusterrole.${GROUP} "gone" not found`
+    assert.ok(
+      error!.message.endsWith(
+        name === 'dangling-1'
+          ? `; resolution errors: [${first}]`
+          : `; resolution errors: [[${first}, clusterrole.${GROUP} "gone-too" not found]]`,
+      ),
+      error!.message,
+    )
+  }
+})
+
+test('a role of more combinations than can be checked is refused, but not to whoever holds everything', async () => {
+  const many = (what: string): string[] => Array.from({ length: 1000 }, (_, i) => `${what}${i}`)
+  const rules: PolicyRule[] = [
+    { verbs: many('v'), apiGroups: many('g'), resources: many('r'), resourceNames: many('n') },
+  ]
+  const error = await write('reader', 'ClusterRole', { rules })
+  assert.equal(error!.code, 403)
+  assert.match(error!.message, /the rules name 1000000000000 combinations .* not more than 50000 can be checked/)
+  assert.equal(await write('root', 'ClusterRole', { rules }), undefined)
+})
+
+test('a message names a thousand missing rules, and counts the others', async () => {
+  const names = Array.from({ length: 3000 }, (_, i) => `n${i}`)
+  const error = await write('nobody', 'ClusterRole', { rules: [rule('get', '', 'pods', ...names)] })
+  const lines = error!.message.split('\n')
+  assert.equal(lines.length, 1002)
+  assert.equal(lines.at(-1), '… and 2000 more')
+})
 
 test('escalate by name allows the update of that role', async () => {
   assert.equal(await write('named', 'ClusterRole', readSecrets, 'UPDATE', {}), undefined)

@@ -4,8 +4,8 @@ import { forbidden, notFound } from '../../kernel/api/status.ts'
 import type { UserInfo } from '../../kernel/authn/types.ts'
 import type { Attributes, Decision } from '../../kernel/authz/types.ts'
 import { isAggregated } from './aggregation.ts'
-import { compactRules, covers, quotedList, ruleToString } from './engine/covers.ts'
-import type { RbacEngine } from './engine/engine.ts'
+import { compactRules, countAtoms, covers, quotedList, ruleToString } from './engine/covers.ts'
+import { joinErrors, type RbacEngine } from './engine/engine.ts'
 import { type PolicyRule, RBAC_GROUP, type RoleRef } from './engine/types.ts'
 
 export type EscalationOptions = {
@@ -19,6 +19,11 @@ const FULL_AUTHORITY: readonly PolicyRule[] = [
   { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
   { verbs: ['*'], nonResourceURLs: ['*'] },
 ]
+
+/** Checking more against a user of many rules would hold up everybody else; real roles have some hundreds. */
+const MAX_ATOMS = 50_000
+/** Of a message; what is missing beyond is counted. */
+const MAX_LINES = 1000
 
 const KINDS = new Set(['Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding'])
 
@@ -53,7 +58,7 @@ async function checkRole(options: EscalationOptions, request: AdmissionRequest):
   const aggregated = isAggregated(object) || (request.oldObject !== undefined && isAggregated(request.oldObject))
   if (request.definition.kind !== 'ClusterRole' || !aggregated) return
   if (!covers(held(options, request).rules, FULL_AUTHORITY).covered)
-    throw refused(request, 'must have cluster-admin privileges to use an aggregationRule')
+    throw refused(request, 'must have cluster-admin privileges to use the aggregationRule')
 }
 
 async function checkBinding(options: EscalationOptions, request: AdmissionRequest): Promise<void> {
@@ -97,13 +102,22 @@ function confirmNoEscalation(
   wanted: readonly PolicyRule[],
 ): void {
   const { rules, errors } = held(options, request)
+  if (covers(rules, FULL_AUTHORITY).covered) return
+  const atoms = countAtoms(wanted)
+  if (atoms > MAX_ATOMS)
+    throw refused(
+      request,
+      `the rules name ${atoms} combinations of verb, API group, resource and name; not more than ${MAX_ATOMS} can be checked against what user ${JSON.stringify(request.user.name)} holds`,
+    )
   const { covered, missing } = covers(rules, wanted)
   if (!covered) throw refused(request, escalationMessage(request.user, missing, errors))
 }
 
 export function escalationMessage(user: UserInfo, missing: readonly PolicyRule[], errors: readonly string[]): string {
   const rules = [...new Set(compactRules(missing).map(ruleToString))].sort()
-  const resolution = errors.length === 0 ? '' : `; resolution errors: [${errors.join(', ')}]`
+  if (rules.length > MAX_LINES) rules.splice(MAX_LINES, rules.length, `… and ${rules.length - MAX_LINES} more`)
+  // Go prints a list of one error that is itself an aggregate.
+  const resolution = errors.length === 0 ? '' : `; resolution errors: [${joinErrors(errors)}]`
   return `user ${JSON.stringify(user.name)} (groups=${quotedList(user.groups)}) is attempting to grant RBAC permissions not currently held:\n${rules.join('\n')}${resolution}`
 }
 

@@ -121,11 +121,26 @@ test('autoupdate "false" protects; a wrong roleRef is replaced; an emptied aggre
   admin['rules'] = []
   await client.update(CLUSTER_ROLES, admin)
   const binding = structuredClone(await client.get(CLUSTER_ROLE_BINDINGS, '', 'system:discovery'))
-  binding['roleRef'].name = 'cluster-admin'
+  binding['roleRef'].name = 'view'
+  binding['subjects'].push({ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'viewer' })
   await client.update(CLUSTER_ROLE_BINDINGS, binding)
+  const protectedBinding = structuredClone(await client.get(CLUSTER_ROLE_BINDINGS, '', 'system:monitoring'))
+  protectedBinding['roleRef'].name = 'view'
+  protectedBinding['subjects'] = []
+  protectedBinding.metadata.annotations = { [AUTOUPDATE]: 'false' }
+  await client.update(CLUSTER_ROLE_BINDINGS, protectedBinding)
   assert.equal(await reconcileBootstrapPolicy(client, quiet), 1)
   assert.deepEqual((await client.get(CLUSTER_ROLES, '', 'system:kube-dns'))['rules'], [])
-  assert.equal((await client.get(CLUSTER_ROLE_BINDINGS, '', 'system:discovery'))['roleRef'].name, 'system:discovery')
+  const mended = await client.get(CLUSTER_ROLE_BINDINGS, '', 'system:discovery')
+  assert.equal(mended['roleRef'].name, 'system:discovery')
+  // Whoever was bound to the other role was not meant to have this one.
+  assert.deepEqual(
+    mended['subjects'].map((s: { name: string }) => s.name),
+    ['system:authenticated'],
+  )
+  const left = await client.get(CLUSTER_ROLE_BINDINGS, '', 'system:monitoring')
+  assert.deepEqual([left['roleRef'].name, left['subjects']], ['view', []])
+  assert.equal(await reconcileBootstrapPolicy(client, quiet), 0)
 })
 
 test('two servers that start at once do not hinder each other', async () => {

@@ -16,7 +16,7 @@ const ATTEMPTS = 4
  * Brings the default roles and bindings to what they should be, with the rules of Kubernetes' reconciliation: what is
  * missing is created; missing rules, subjects, labels and annotations are added; what somebody added stays; an object
  * whose annotation `rbac.authorization.kubernetes.io/autoupdate` is "false" is left alone; a binding that refers to
- * another role than it should is replaced. Writes nothing when nothing is to do. Returns the number of writes.
+ * another role than it should is replaced as a whole, because its subjects were given that other role. Writes nothing when nothing is to do. Returns the number of writes.
  */
 export async function reconcileBootstrapPolicy(
   client: Client,
@@ -107,18 +107,12 @@ export function reconciled(
   existing: KubeObject,
 ): { object: KubeObject; replace: boolean } | undefined {
   if (existing.metadata.annotations?.[AUTOUPDATE] === 'false') return undefined
+  if (wanted['roleRef'] !== undefined && !sameRole(existing['roleRef'], wanted['roleRef']))
+    return { object: structuredClone(wanted), replace: true }
   const object = structuredClone(existing)
   let changed = addMissing(object, wanted, 'labels')
   changed = addMissing(object, wanted, 'annotations') || changed
-  if (wanted['roleRef'] === undefined) changed = addRules(object, wanted) || changed
-  else {
-    changed = addSubjects(object, wanted) || changed
-    if (!sameRole(object['roleRef'], wanted['roleRef'])) {
-      const { name, namespace, labels, annotations } = object.metadata
-      const metadata = { name: name!, labels: labels!, annotations: annotations!, ...(namespace ? { namespace } : {}) }
-      return { object: { ...object, metadata, roleRef: { ...wanted['roleRef'] } }, replace: true }
-    }
-  }
+  changed = (wanted['roleRef'] === undefined ? addRules : addSubjects)(object, wanted) || changed
   return changed ? { object, replace: false } : undefined
 }
 

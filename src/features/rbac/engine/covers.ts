@@ -16,6 +16,17 @@ export function covers(
   return { covered: missing.length === 0, missing }
 }
 
+/** How many atoms `covers` would look at. Lists multiply: a role of a megabyte can have more than there is time for. */
+export function countAtoms(rules: readonly PolicyRule[]): number {
+  let atoms = 0
+  for (const rule of rules) {
+    const names = Math.max(1, rule.resourceNames?.length ?? 0)
+    const things = (rule.apiGroups?.length ?? 0) * (rule.resources?.length ?? 0) * names
+    atoms += (things + (rule.nonResourceURLs?.length ?? 0)) * (rule.verbs?.length ?? 0)
+  }
+  return atoms
+}
+
 type Atom = {
   verbs: [string]
   apiGroups?: [string]

@@ -251,6 +251,6 @@ export function roleNotFound(roleRef: RoleRef): string {
 }
 
 /** util/errors.Aggregate: one message bare, several in brackets. */
-function joinErrors(errors: readonly string[]): string {
+export function joinErrors(errors: readonly string[]): string {
   return errors.length === 1 ? errors[0]! : `[${errors.join(', ')}]`
 }
