@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryClient } from '../../kernel/admission/memory-client.fixture.ts'
 import type { KubeObject } from '../../kernel/api/object.ts'
-import { aggregatedRules } from './aggregation.ts'
+import { aggregatedRules, sameRules } from './aggregation.ts'
 import { clusterRoleAggregation } from './aggregation-controller.ts'
 import type { PolicyRule } from './engine/types.ts'
 import { CLUSTER_ROLES } from './resource-ids.ts'
@@ -27,6 +27,27 @@ test('rules are gathered by selector and name, each once, never from itself', ()
     role('sum', { a: 'true' }, [may('escalate')], ['b', 'a']),
   ]
   assert.deepEqual(aggregatedRules(all[4]!, all), [may('bind'), may('list'), may('watch'), may('get')])
+})
+
+test('the empty selector gathers everything; what is equal but for an absent list is one rule', () => {
+  const all = [
+    role('a', {}, [may('get')]),
+    role('b', { x: 'y' }, [
+      { ...may('get'), resourceNames: [] },
+      { ...may('get'), resourceNames: ['n'] },
+    ]),
+    role('c', {}, []),
+    { ...role('sum', {}, [may('forged')]), aggregationRule: { clusterRoleSelectors: [{}] } },
+  ]
+  const gathered = aggregatedRules(all[3]!, all)
+  assert.deepEqual(gathered, [may('get'), { ...may('get'), resourceNames: ['n'] }])
+  // Whatever the order in which the roles are listed, and again when nothing has changed.
+  assert.deepEqual(aggregatedRules(all[3]!, all.toReversed()), gathered)
+  assert.ok(sameRules(gathered, aggregatedRules({ ...all[3]!, rules: gathered }, all)))
+  const by = (selector: object): PolicyRule[] =>
+    aggregatedRules({ ...all[3]!, aggregationRule: { clusterRoleSelectors: [selector] } }, all)
+  assert.equal(by({ matchExpressions: [{ key: 'x', operator: 'DoesNotExist' }] }).length, 1)
+  assert.equal(by({ matchExpressions: [{ key: 'x', operator: 'In', values: ['y', 'z'] }] }).length, 2)
 })
 
 test('the controller keeps aggregated roles right, also through one another', async () => {
