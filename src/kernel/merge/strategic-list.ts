@@ -1,6 +1,6 @@
 import type { Json } from '../api/object.ts'
 import { badRequest } from '../api/status.ts'
-import { goValue } from './go-value.ts'
+import { goShape } from './go-value.ts'
 import { isObject, own } from './json-value.ts'
 
 /** The rules of strategic merge patch for the members and the order of merged lists. Nothing here changes its input. */
@@ -8,7 +8,7 @@ import { isObject, own } from './json-value.ts'
 /** The value by which a list of objects identifies `item`. */
 export function mergeKeyOf(item: Json, mergeKey: string): Json {
   const key = isObject(item) ? own(item, mergeKey) : undefined
-  if (key === undefined) throw badRequest(`map: ${goValue(item)} does not contain declared merge key: ${mergeKey}`)
+  if (key === undefined) throw badRequest(`map: ${goShape(item)} does not contain declared merge key: ${mergeKey}`)
   return key
 }
 

@@ -1,7 +1,7 @@
 import type { Json, JsonObject, KubeObject } from '../api/object.ts'
 import { ApiError, badRequest } from '../api/status.ts'
 import type { Schema, Schemas } from '../resources/schema.ts'
-import { goValue } from './go-value.ts'
+import { goShape, goValue } from './go-value.ts'
 import { boundedDepth, deepCopy, isObject, own, setOwn } from './json-value.ts'
 import { deleteFromList, mergeKeyOf, mergeScalars, orderList } from './strategic-list.ts'
 
@@ -48,7 +48,7 @@ function mergeMap(original: JsonObject, patch: JsonObject, schema: Schema | unde
   if (directive !== undefined) {
     if (directive === 'replace') return withoutDirectives(patch) as JsonObject
     if (directive === 'delete') return {}
-    throw badRequest(`unknown patch type: ${goValue(directive)} in map: ${goValue(patch)}`)
+    throw badRequest(`unknown patch type: ${goValue(directive)} in map: ${goShape(patch)}`)
   }
   applyRetainKeys(original, patch)
   const done = applyElementOrder(original, patch, schema, schemas)
@@ -203,7 +203,7 @@ function elementKind(...lists: Json[][]): string {
       }
       const found = item === null ? 'null' : typeof item
       if (kind !== undefined && kind !== found) {
-        throw badRequest(`list element types are not identical: ${goValue(lists)}`)
+        throw badRequest(`list element types are not identical: ${goShape(lists)}`)
       }
       kind = found
     }
@@ -228,7 +228,7 @@ function applyItemDirectives(
       list = list.filter((other) => own(other as JsonObject, mergeKey) !== key)
     } else if (directive === 'replace') replace = true
     else if (directive === 'merge') throw badRequest('merging lists cannot yet be specified in the patch')
-    else throw badRequest(`unknown patch type: ${goValue(directive)} in map: ${goValue(item)}`)
+    else throw badRequest(`unknown patch type: ${goValue(directive)} in map: ${goShape(item)}`)
   }
   return replace ? { list: items.map((item) => withoutDirectives(item)), items: [] } : { list, items }
 }

@@ -1,4 +1,5 @@
 import type { KubeObject } from '../../api/object.ts'
+import { ApiError } from '../../api/status.ts'
 import type { TableColumn } from '../../resources/definition.ts'
 import { nameColumn } from '../../resources/printing.ts'
 import type { Entry } from '../cache/entry.ts'
@@ -30,6 +31,17 @@ export function encodeObject(kind: Kind, entry: Entry, context: EncodeContext): 
   }
 }
 
+/** An object where PartialObjectMetadataList was asked for, or a list where PartialObjectMetadata was. */
+function unfit(why: string): ApiError {
+  return new ApiError('NotAcceptable', `you requested ${why}`)
+}
+
+/** Refuses to answer with one object who asked for metadata of a list. */
+export function checkForm(kind: Kind, { accepted }: EncodeContext): void {
+  if (accepted.form === 'partial' && accepted.ofList)
+    throw unfit(`PartialObjectMetadataList, but the requested object is not a list (${kind.definition.kind})`)
+}
+
 /** A list as chunks, so that nine megabytes are never copied into one buffer. */
 export function encodeList(kind: Kind, page: ListPage, context: EncodeContext): Buffer[] {
   const metadata = {
@@ -41,7 +53,8 @@ export function encodeList(kind: Kind, page: ListPage, context: EncodeContext): 
     case 'object':
       return objectList(kind, page, metadata)
     case 'partial': {
-      const { metaVersion } = context.accepted
+      const { metaVersion, ofList } = context.accepted
+      if (!ofList) throw unfit(`PartialObjectMetadata, but the requested object is a list (${kind.listKind})`)
       const items = page.entries.map((e) => partial(kind.view(e), metaVersion))
       return [
         Buffer.from(

@@ -2,7 +2,13 @@ import { ApiError } from '../../api/status.ts'
 
 /** What the client wants back (k8s.io/apiserver/pkg/endpoints/handlers/negotiation). */
 export type Form = 'object' | 'table' | 'partial'
-export type Accepted = { form: Form; media: 'json' | 'yaml'; metaVersion: 'v1' | 'v1beta1' }
+export type Accepted = {
+  form: Form
+  media: 'json' | 'yaml'
+  metaVersion: 'v1' | 'v1beta1'
+  /** PartialObjectMetadataList was asked for, which only lists are. */
+  ofList?: boolean
+}
 
 const PLAIN: Accepted = { form: 'object', media: 'json', metaVersion: 'v1' }
 const cache = new Map<string, Accepted | ApiError>()
@@ -47,11 +53,16 @@ function choose(accept: string, forms: readonly Form[]): Accepted | ApiError {
     const isYaml = media === 'application/yaml'
     if (!isJson && !isYaml) continue
     const as = parameters.get('as')
-    const metaVersion = parameters.get('v') === 'v1beta1' ? 'v1beta1' : 'v1'
-    const form = as === undefined ? 'object' : FORMS[as]
-    if (form === undefined || !forms.includes(form) || (as !== undefined && parameters.get('g') !== 'meta.k8s.io'))
+    const answer = isYaml ? 'yaml' : 'json'
+    if (as === undefined) {
+      if (forms.includes('object')) return { form: 'object', media: answer, metaVersion: 'v1' }
       continue
-    return { form, media: isYaml ? 'yaml' : 'json', metaVersion }
+    }
+    const form = FORMS[as]
+    const metaVersion = parameters.get('v')
+    if (form === undefined || !forms.includes(form) || parameters.get('g') !== 'meta.k8s.io') continue
+    if (metaVersion !== 'v1' && metaVersion !== 'v1beta1') continue
+    return { form, media: answer, metaVersion, ofList: as === 'PartialObjectMetadataList' }
   }
   return new ApiError(
     'NotAcceptable',

@@ -8,7 +8,7 @@ import type { WriteResult } from '../verbs/create.ts'
 import type { ListParameters } from '../verbs/list.ts'
 import type { VirtualHandlers } from '../virtual.ts'
 import type { RequestCaller } from './caller.ts'
-import { type EncodeContext, encodeObject, type IncludeObject } from './encode.ts'
+import { checkForm, type EncodeContext, encodeObject, type IncludeObject } from './encode.ts'
 import { type Form, negotiate } from './negotiate.ts'
 import { type ResponseOptions, sendBytes, sendChunks } from './respond.ts'
 
@@ -69,6 +69,7 @@ export async function sendEntry(
   kind: Kind = r.kind,
 ): Promise<void> {
   const context = encodeContext(r)
+  checkForm(kind, context)
   const bytes = encodeObject(kind, entry, context)
   r.onResponseObject?.(bytes)
   r.beforeHead()

@@ -22,11 +22,11 @@ import {
 } from './resource-request.ts'
 import { sendChunks } from './respond.ts'
 
-function fieldValidationOf(query: URLSearchParams): FieldValidation {
+function fieldValidationOf(query: URLSearchParams, optionsKind: string): FieldValidation {
   const value = query.get('fieldValidation')
   if (value === null || value === '') return 'Warn'
   if (value === 'Ignore' || value === 'Warn' || value === 'Strict') return value
-  throw invalid('meta.k8s.io', 'CreateOptions', '', [
+  throw invalid('meta.k8s.io', optionsKind, '', [
     {
       type: 'FieldValueNotSupported',
       field: 'fieldValidation',
@@ -55,8 +55,8 @@ export function writeParameters(
         detail: 'should only contain printable characters',
       },
     ])
-  const dryRun = isDryRun(undefined, query)
-  const fieldValidation = fieldValidationOf(query)
+  const dryRun = isDryRun(undefined, query, optionsKind)
+  const fieldValidation = fieldValidationOf(query, optionsKind)
   return {
     dryRun,
     fieldManager,
@@ -136,8 +136,13 @@ export function patchKind(r: ResourceRequest): PatchKind {
 export async function patchVerb(r: ResourceRequest, subresource: string): Promise<void> {
   const type = patchKind(r)
   const { value, duplicates } = await readPatch(r)
-  const parameters = { ...writeParameters(r, 'PatchOptions'), type, force: r.info.query.get('force') === 'true' }
-  if (duplicates.length > 0) {
+  const parameters = {
+    ...writeParameters(r, 'PatchOptions'),
+    type,
+    force: r.info.query.get('force') === 'true',
+    complaints: type === 'json' ? jsonPatchComplaints(value, duplicates) : duplicates,
+  }
+  if (type === 'apply' && duplicates.length > 0) {
     refuseUnknown(r.kind, duplicates, parameters.fieldValidation)
     if (parameters.fieldValidation === 'Warn') for (const text of duplicates) r.caller.warn(text)
   }
@@ -152,6 +157,23 @@ export async function patchVerb(r: ResourceRequest, subresource: string): Promis
     r.caller,
   )
   return sendEntry(r, created ? 201 : 200, entry)
+}
+
+const OPERATION_FIELDS = new Set(['op', 'path', 'from', 'value'])
+/** sigs.k8s.io/json stops collecting there. */
+const MAX_COMPLAINTS = 100
+
+/** Repeated and unknown fields of JSON patch operations, in the words of the PATCH handler. */
+function jsonPatchComplaints(patch: Json, duplicates: readonly string[]): string[] {
+  const complaints = duplicates.map((text) => `json patch ${text}`)
+  if (!Array.isArray(patch)) return complaints
+  for (const [i, operation] of patch.entries()) {
+    if (complaints.length >= MAX_COMPLAINTS) break
+    if (operation === null || typeof operation !== 'object' || Array.isArray(operation)) continue
+    for (const key of Object.keys(operation))
+      if (!OPERATION_FIELDS.has(key)) complaints.push(`json patch unknown field ${JSON.stringify(`[${i}].${key}`)}`)
+  }
+  return complaints.slice(0, MAX_COMPLAINTS)
 }
 
 export async function readPatch(r: ResourceRequest): Promise<{ value: Json; duplicates: readonly string[] }> {

@@ -47,7 +47,7 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
       },
     ])
   return {
-    dryRun: isDryRun(source['dryRun'], query),
+    dryRun: isDryRun(source['dryRun'], query, 'DeleteOptions'),
     ...(grace === undefined ? {} : { gracePeriodSeconds: Math.max(0, grace as number) }),
     ...(policy === undefined
       ? orphan === undefined
@@ -66,11 +66,11 @@ function invalidOptions(field: string, value: unknown, detail: string): ApiError
 }
 
 /** `dryRun` takes exactly `All`. */
-export function isDryRun(fromBody: unknown, query: URLSearchParams): boolean {
+export function isDryRun(fromBody: unknown, query: URLSearchParams, optionsKind: string): boolean {
   const values = [...query.getAll('dryRun'), ...(Array.isArray(fromBody) ? fromBody : [])]
   if (values.length === 0) return false
   if (values.some((v) => v !== 'All'))
-    throw invalid('meta.k8s.io', 'CreateOptions', '', [
+    throw invalid('meta.k8s.io', optionsKind, '', [
       { type: 'FieldValueNotSupported', field: 'dryRun', value: values, detail: 'supported values: "All"' },
     ])
   return true

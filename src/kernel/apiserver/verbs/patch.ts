@@ -23,6 +23,8 @@ export type PatchParameters = WriteParameters & {
   type: PatchKind
   force: boolean
   fieldValidation: FieldValidation
+  /** What is wrong with the patch's own text: repeated fields, unknown fields of JSON patch operations. */
+  complaints?: readonly string[]
 }
 
 /** PATCH of the object or of a subresource; an apply of what does not exist creates it. */
@@ -50,8 +52,9 @@ export async function patch(
     if (patched === null || typeof patched !== 'object' || Array.isArray(patched))
       throw badRequest('the patched document is not an object')
     const { object, unknown } = kind.decode(patched, parameters.fieldValidation)
-    refuseUnknown(kind, unknown, parameters.fieldValidation)
-    if (!warned && parameters.fieldValidation === 'Warn') for (const field of unknown) caller.warn(field)
+    const complaints = [...(parameters.complaints ?? []), ...unknown]
+    refuseUnknown(kind, complaints, parameters.fieldValidation)
+    if (!warned && parameters.fieldValidation === 'Warn') for (const text of complaints) caller.warn(text)
     warned = true
     if (
       object.metadata.name !== old.metadata.name ||
