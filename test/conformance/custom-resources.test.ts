@@ -119,6 +119,32 @@ describe('CustomResourceDefinition resources', () => {
   })
 })
 
+test('nothing is created while the definition waits for its objects to go', async () => {
+  const crd = await customKind()
+  const path = `${CRDS}/${crd.name}`
+  const types = { apiVersion: `${crd.group}/v1`, kind: crd.kind }
+  await post(crd.path, { ...types, metadata: { name: 'held', finalizers: ['example.com/hold'] } })
+  await remove(path)
+  const create = await call('POST', crd.path, { body: { ...types, metadata: { name: 'late' } } })
+  refused(create, 405, 'MethodNotAllowed', /^create not allowed while custom resource definition is terminating$/)
+  await eventually(
+    () => get(path),
+    (o) =>
+      (o['status'].conditions as { type: string; status: string; reason: string }[]).some(
+        (c) => c.type === 'Terminating' && c.status === 'True' && c.reason.startsWith('InstanceDeletion'),
+      ),
+  )
+  // What is being deleted can still be changed.
+  await patch(path, 'merge', { metadata: { labels: { a: 'b' } } })
+  const held = await get(`${crd.path}/held`)
+  assert.ok(held.metadata.deletionTimestamp)
+  await patch(`${crd.path}/held`, 'merge', { metadata: { finalizers: null } })
+  await eventually(
+    () => call('GET', path),
+    (answer) => answer.code === 404,
+  )
+})
+
 describe('CustomResourceValidationRules', () => {
   const rule = (text: string): Record<string, unknown> => ({
     type: 'object',

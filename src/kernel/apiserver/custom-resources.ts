@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { KubeObject } from '../api/object.ts'
 import type { Client, ResourceId } from '../client/client.ts'
 import type { Log } from '../feature.ts'
-import { definitionsFromCrd, establish } from '../resources/custom/index.ts'
+import { definitionsFromCrd, establish, withTermination } from '../resources/custom/index.ts'
 import type { ResourceDefinition } from '../resources/definition.ts'
 import { CLEANUP_FINALIZER } from '../resources/kinds/customresourcedefinition.ts'
 import type { WatchCache } from './cache/watch-cache.ts'
@@ -107,6 +107,8 @@ export class CustomResources {
 
   async #cleanUp(crd: KubeObject): Promise<void> {
     if (!(crd.metadata.finalizers ?? []).includes(CLEANUP_FINALIZER)) return
+    // The event of this change leads to the next round.
+    if (!isTrue(crd, 'Terminating')) return this.#terminate(crd, 'started')
     const { group, names, versions } = crd['spec']
     const prefix = resourcePrefix(group, names.plural)
     if (!this.#clashes(crd) && this.#cache.resource(prefix).size > 0) {
@@ -117,10 +119,20 @@ export class CustomResources {
         const { namespace = '', name = '' } = item.metadata
         await this.#client.delete(id, namespace, name)
       }
-      if (this.#cache.resource(prefix).size > 0) throw new Error('its objects wait for their finalizers')
+      if (this.#cache.resource(prefix).size > 0) {
+        await this.#terminate(crd, 'waiting')
+        throw new Error('its objects wait for their finalizers')
+      }
     }
     const finalizers = (crd.metadata.finalizers ?? []).filter((f) => f !== CLEANUP_FINALIZER)
-    await this.#client.update(CRDS, { ...crd, metadata: { ...crd.metadata, finalizers } })
+    const done = finalizers.length > 0 ? withTermination(crd, 'done') : crd['status']
+    const { metadata } = await this.#client.update(CRDS, { ...crd, status: done }, { subresource: 'status' })
+    await this.#client.update(CRDS, { ...crd, metadata: { ...metadata, finalizers } })
+  }
+
+  async #terminate(crd: KubeObject, step: 'started' | 'waiting'): Promise<void> {
+    const status = withTermination(crd, step)
+    if (status !== crd['status']) await this.#client.update(CRDS, { ...crd, status }, { subresource: 'status' })
   }
 }
 

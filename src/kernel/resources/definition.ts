@@ -75,6 +75,8 @@ export type Strategy = {
    * not come to own them (Kubernetes' GetResetFields). Without an entry: `spec` through /status, `status` otherwise.
    */
   resetFields?: Readonly<Record<string, readonly (readonly string[])[]>>
+  /** Finalizers need no domain. True for kinds that Kubernetes validates outside of its core package. */
+  unqualifiedFinalizers?: boolean
   /** True where metadata.generation counts changes of the spec. */
   hasGeneration?: boolean
   /**
@@ -123,6 +125,8 @@ export type ResourceDefinition = {
   createWarning?: string
   /** True when it came from a CustomResourceDefinition: unstructured, merge patch only, pruning by schema. */
   custom?: boolean
+  /** Its CustomResourceDefinition is being deleted, and its objects with it: nothing new may be created. */
+  terminating?: boolean
   /** Versions of a custom kind that share storage with this one (conversion None). The storage version writes. */
   storageVersion?: string
   /**

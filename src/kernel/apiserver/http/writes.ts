@@ -102,6 +102,8 @@ export async function readObject(
 
 export async function createVerb(r: ResourceRequest): Promise<void> {
   if (r.info.name !== '') throw methodNotAllowed()
+  if (r.kind.definition.terminating)
+    throw new ApiError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating')
   const parameters = writeParameters(r, 'CreateOptions')
   const object = await readObject(r, r.kind, parameters.fieldValidation)
   const { entry } = await create(r.core, r.kind, namespaceOf(r), object, parameters, r.caller)

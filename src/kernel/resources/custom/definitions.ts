@@ -97,6 +97,7 @@ export function definitionsFromCrd(crd: KubeObject): ResourceDefinition[] {
           ...(subresources.some((s) => s.name === 'status') ? { prepareForCreate: dropStatus } : {}),
         },
         custom: true,
+        ...(crd.metadata.deletionTimestamp ? { terminating: true } : {}),
         ...(storage === undefined ? {} : { storageVersion: storage }),
         ...(scale ? { scale } : {}),
         ...(warning === undefined ? {} : { createWarning: warning }),

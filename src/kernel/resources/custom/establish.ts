@@ -103,6 +103,28 @@ export function establish(crd: KubeObject, others: readonly KubeObject[], now: n
   }
 }
 
+/** How far the deletion of a definition's objects is (apiextensions pkg/controller/finalizer). */
+const TERMINATION = {
+  started: { status: 'True', reason: 'InstanceDeletionInProgress', message: 'CustomResource deletion is in progress' },
+  waiting: {
+    status: 'True',
+    reason: 'InstanceDeletionCheck',
+    message: 'could not confirm zero CustomResources remaining: timed out waiting for the condition',
+  },
+  done: { status: 'False', reason: 'InstanceDeletionCompleted', message: 'removed all instances' },
+} as const
+
+/** The status with this condition of type Terminating; the same status when it says so already. */
+export function withTermination(crd: KubeObject, step: keyof typeof TERMINATION, now: number = Date.now()): CrdStatus {
+  const status = statusOf(crd)
+  const conditions = status.conditions ?? []
+  const before = conditions.find((c) => c.type === 'Terminating')
+  const wanted = { type: 'Terminating', ...TERMINATION[step] }
+  if (before?.status === wanted.status && before.reason === wanted.reason) return status
+  const rest = conditions.filter((c) => c !== before)
+  return { ...status, conditions: [...rest, transition(wanted, before, now)] }
+}
+
 function transition(
   condition: Omit<CrdCondition, 'lastTransitionTime'>,
   before: CrdCondition | undefined,

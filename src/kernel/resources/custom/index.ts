@@ -10,7 +10,7 @@ export {
 } from './crd-validation.ts'
 export { defaultCustom } from './defaulting.ts'
 export { definitionsFromCrd } from './definitions.ts'
-export { establish } from './establish.ts'
+export { establish, withTermination } from './establish.ts'
 export { evaluateJsonPath, type JsonPath, parseJsonPath } from './json-path.ts'
 export { pruneCustom, unknownFieldsCustom } from './prune.ts'
 export { readScale, type Scale, writeScale } from './scale.ts'

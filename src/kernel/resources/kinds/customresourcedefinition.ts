@@ -24,6 +24,7 @@ export const customResourceDefinitionKind: ResourceDefinition = {
   columns: [],
   strategy: {
     allowUnconditionalUpdate: false,
+    unqualifiedFinalizers: true,
     // Labels and annotations can be changed through /status all the same: Kubernetes resets metadata to itself there.
     resetFields: { status: [['metadata'], ['spec']] },
     hasGeneration: true,

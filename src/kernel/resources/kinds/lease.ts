@@ -36,6 +36,7 @@ export const leaseKind: ResourceDefinition = {
   strategy: {
     allowCreateOnUpdate: true,
     allowUnconditionalUpdate: false,
+    unqualifiedFinalizers: true,
     prepareForCreate: dropCoordination,
     prepareForUpdate: dropCoordination,
     validate,

@@ -56,7 +56,7 @@ export function validateObjectMeta(
     errors.push(fieldError.invalid('metadata.generation', meta.generation, 'must be greater than or equal to 0'))
   validateCommon(meta, errors)
   validateFinalizersInto(meta.finalizers, 'metadata.finalizers', errors)
-  if (definition.custom !== true)
+  if (definition.custom !== true && definition.strategy?.unqualifiedFinalizers !== true)
     meta.finalizers?.forEach((finalizer, i) => {
       errors.push(...validateKubeFinalizer(finalizer, `metadata.finalizers[${i}]`))
     })
