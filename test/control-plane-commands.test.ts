@@ -84,6 +84,34 @@ describe('what control planes share', () => {
     const outside = await into(changed('outside', { ...value.files, '../../etc/x': 'x' }), join(folder, 'third'))
     assert.equal(outside.code, 3)
     assert.match(outside.stderr, /does not belong there/)
+
+    // The other control plane rotated by itself: nothing may be lost.
+    const { keys } = JSON.parse(value.files['encryption/keys.json']!) as { keys: { id: string }[] }
+    const more = { ...JSON.parse(value.files['encryption/keys.json']!), keys: [{ ...keys[0], id: 'newer' }, ...keys] }
+    const wider = changed('wider', { ...value.files, 'encryption/keys.json': JSON.stringify(more) })
+    assert.match((await into(wider, second)).stderr, /1 files written/)
+    const back = await into(bundle, second)
+    assert.equal(back.code, 3)
+    assert.match(back.stderr, /keys that the bundle lacks \(newer\)/)
+    const [number] = Object.keys(value.files).filter((name) => name.includes('service-account/'))
+    const differing = changed('differing', {
+      ...value.files,
+      [number!]: `${value.files[number!]}\n`,
+      'encryption/keys.json': JSON.stringify(more),
+    })
+    assert.match((await into(differing, second)).stderr, /made one of their own/)
+    const revoking = (serial: string): string =>
+      changed('revoking', {
+        ...value.files,
+        'encryption/keys.json': JSON.stringify(more),
+        'pki/revoked.json': JSON.stringify({ serialNumbers: [serial] }),
+      })
+    await into(revoking('AA'), second)
+    await into(revoking('BB'), second)
+    assert.deepEqual(JSON.parse(readFileSync(join(second, 'pki', 'revoked.json'), 'utf8')), {
+      serialNumbers: ['AA', 'BB'],
+    })
+
     const other = await startCluster()
     try {
       const foreign = await other.rampart(['control-plane', 'import', bundle])

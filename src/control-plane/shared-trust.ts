@@ -42,29 +42,64 @@ export function exportTrust(directory: string): { bundle: string; files: string[
 
 /**
  * Writes a bundle into a data folder that has no authorities yet, or the same ones. Returns the files that changed.
- * Throws, before anything is written, when the bundle cannot be read or is another cluster's.
+ * Throws, before anything is written, when the bundle cannot be read, is another cluster's, or would take away what the
+ * folder has and the bundle lacks: both sides made keys of their own, and nobody here can say which to keep.
  */
 export function importTrust(directory: string, file: string): string[] {
   const bundle = readBundle(file)
   const root = join(directory, 'pki', 'ca.crt')
   if (existsSync(root) && new X509Certificate(readFileSync(root)).fingerprint256 !== fingerprint(bundle, file))
     throw new Error(`${file} is another cluster's: its root is not the one in ${root}`)
-  const names = Object.keys(bundle.files).filter((name) => changes(directory, name, bundle.files[name]!))
-  for (const name of names) {
+  const changed = new Map<string, string>()
+  for (const [name, content] of Object.entries(bundle.files)) {
+    const wanted = afterImport(directory, name, content)
+    if (wanted !== undefined) changed.set(name, wanted)
+  }
+  for (const [name, content] of changed) {
     const target = join(directory, name)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
     chmodSync(dirname(target), 0o700)
-    if (name.endsWith('.crt')) writePublic(target, bundle.files[name]!)
-    else writePrivate(target, bundle.files[name]!)
+    if (name.endsWith('.crt')) writePublic(target, content)
+    else writePrivate(target, content)
   }
-  return names
+  return [...changed.keys()]
 }
 
-function changes(directory: string, name: string, content: string): boolean {
+/** What the file shall hold; undefined when it stays as it is. Throws when that is not for this program to decide. */
+function afterImport(directory: string, name: string, content: string): string | undefined {
   const target = join(directory, name)
-  if (existsSync(target)) return readFileSync(target, 'utf8') !== content
-  // A prepared key that this folder has already begun to sign with is not prepared anew.
-  return !(name.endsWith('.next.key') && existsSync(target.replace('.next.key', '.key')))
+  if (!existsSync(target)) {
+    // A prepared key that this folder has already begun to sign with is not prepared anew.
+    const begun = name.endsWith('.next.key') && existsSync(target.replace('.next.key', '.key'))
+    return begun ? undefined : content
+  }
+  const here = readFileSync(target, 'utf8')
+  if (here === content) return undefined
+  if (name === 'pki/revoked.json') return united(here, content, target)
+  if (name.startsWith('encryption/')) {
+    const lost = keyIds(here).filter((id) => !keyIds(content).includes(id))
+    if (lost.length === 0) return content
+    throw new Error(`${target} holds keys that the bundle lacks (${lost.join(', ')}): rotate on one control plane only`)
+  }
+  throw new Error(`${target} is not the one of the bundle: both control planes made one of their own`)
+}
+
+function keyIds(text: string): string[] {
+  const { keys } = JSON.parse(text) as { keys?: { id?: string }[] }
+  if (!Array.isArray(keys)) throw new Error('a key file of the bundle cannot be read')
+  return keys.map((key) => String(key.id))
+}
+
+/** Nothing that was revoked anywhere comes back. */
+function united(here: string, there: string, target: string): string | undefined {
+  const serials = (text: string): string[] => (JSON.parse(text) as { serialNumbers?: string[] }).serialNumbers ?? []
+  try {
+    const known = new Set(serials(here))
+    const added = serials(there).filter((serial) => !known.has(serial))
+    return added.length === 0 ? undefined : `${JSON.stringify({ serialNumbers: [...known, ...added] }, null, 2)}\n`
+  } catch {
+    throw new Error(`${target}, or the bundle's, is not JSON with a list of serialNumbers`)
+  }
 }
 
 function readBundle(file: string): Bundle {
