@@ -5,6 +5,7 @@ import type { AdmissionStep } from '../kernel/admission/types.ts'
 import type { KubeObject } from '../kernel/api/object.ts'
 import type { Entry } from '../kernel/apiserver/cache/entry.ts'
 import { resourcePrefix, type WatchCache } from '../kernel/apiserver/cache/watch-cache.ts'
+import { decodeForeign } from '../kernel/apiserver/http/foreign-body.ts'
 import type { Access, AccessContext } from '../kernel/apiserver/server.ts'
 import { generateName } from '../kernel/apiserver/verbs/create.ts'
 import type { VirtualHandler } from '../kernel/apiserver/virtual.ts'
@@ -12,7 +13,7 @@ import { bootstrapTokenAuthenticator } from '../kernel/authn/bootstrap-token.ts'
 import { createAuthenticatorChain } from '../kernel/authn/chain.ts'
 import { LegacyTokens } from '../kernel/authn/legacy-token.ts'
 import { type ObjectLookup, ServiceAccountTokens } from '../kernel/authn/service-account.ts'
-import { answerTokenRequest } from '../kernel/authn/token-request.ts'
+import { answerTokenRequest, defaultTokenRequest, prepareTokenRequest } from '../kernel/authn/token-request.ts'
 import { answerTokenReview } from '../kernel/authn/token-review.ts'
 import { TokenSigning } from '../kernel/authn/token-signing.ts'
 import type { TokenAuthenticator } from '../kernel/authn/types.ts'
@@ -28,6 +29,7 @@ import {
 } from '../kernel/authz/reviews.ts'
 import { clusterIpAdmission, ensureSystemNamespaces, type ServiceAllocations } from '../kernel/controllers/index.ts'
 import type { Feature, ServerContext } from '../kernel/feature.ts'
+import type { ResourceDefinition } from '../kernel/resources/definition.ts'
 
 /** Name of the token issuer and the API server's own audience, as in every cluster with the default domain. */
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local'
@@ -67,6 +69,21 @@ export function cacheLookup(cache: WatchCache): Lookup {
     },
   }
 }
+
+/** Other ways to the same objects: versions of a custom kind, and kinds that are a view of another (events). */
+function equivalents(
+  all: readonly ResourceDefinition[],
+  definition: ResourceDefinition,
+): readonly ResourceDefinition[] {
+  const stored = storedAs(definition)
+  return all.filter((other) => {
+    const { group, plural } = storedAs(other)
+    return group === stored.group && plural === stored.plural && other !== definition
+  })
+}
+
+const storedAs = (definition: ResourceDefinition): { group: string; plural: string } =>
+  definition.view?.of ?? definition
 
 /** Puts authentication, authorization and admission together, in the order in which they are asked. */
 export async function createAccess(context: AccessContext, o: AccessOptions): Promise<Access> {
@@ -120,16 +137,18 @@ export async function createAccess(context: AccessContext, o: AccessOptions): Pr
         log: context.log,
         authorize: serverContext.authorize!,
         generateName,
-        recode: ({ group, version, plural }, document) => {
+        recode: ({ group, version, plural }, document, foreign) => {
+          if (foreign !== undefined) return decodeForeign(document, [], foreign, 'Ignore').object
           const kind = kinds.get(group, version, plural)!
           const { object } = kind.decode(document, 'Ignore')
           kind.applyDefaults(object)
           return object
         },
-        equivalents: ({ group, version, plural }) =>
-          [...kinds.all()]
-            .map((k) => k.definition)
-            .filter((d) => d.group === group && d.plural === plural && d.version !== version),
+        equivalents: (definition) =>
+          equivalents(
+            [...kinds.all()].map((kind) => kind.definition),
+            definition,
+          ),
       },
       featureSteps,
     ),
@@ -184,8 +203,14 @@ function virtualHandlers(
     [`${authentication}/tokenreviews`, ({ body }) => answerTokenReview(body, tokens, [ISSUER])],
     [
       '/serviceaccounts/token',
-      ({ body, namespace, name, caller }) =>
-        answerTokenRequest(serviceAccounts, lookup, body, namespace, name, caller.annotateAudit),
+      {
+        defaults: defaultTokenRequest,
+        prepare: ({ body, namespace, name }) => {
+          prepareTokenRequest(serviceAccounts, lookup, body, namespace, name)
+        },
+        answer: ({ body, namespace, name, caller }) =>
+          answerTokenRequest(serviceAccounts, lookup, body, namespace, name, caller.annotateAudit),
+      },
     ],
   ])
 }

@@ -37,7 +37,11 @@ export async function lint(options: LintCommandOptions): Promise<void> {
   }
   const counts = SEVERITIES.toReversed().map((s) => `${findings.filter((f) => f.severity === s).length} ${s}`)
   const silent = suppressed === 0 ? '' : `, ${suppressed} suppressed`
-  say(findings.length === 0 ? `no findings${silent}` : `${findings.length} finding${findings.length === 1 ? '' : 's'}: ${counts.join(', ')}${silent}`)
+  say(
+    findings.length === 0
+      ? `no findings${silent}`
+      : `${findings.length} finding${findings.length === 1 ? '' : 's'}: ${counts.join(', ')}${silent}`,
+  )
 }
 
 function text(finding: Finding, wide: boolean): string {

@@ -208,7 +208,10 @@ export function issueCertificate(request: CertificateRequest): X509Certificate {
         ? sequence(boolean(true), ...(request.pathLength === undefined ? [] : [smallInteger(request.pathLength)]))
         : sequence(),
     ),
-    extension('2.5.29.15', true, namedBits(request.usages.map((u) => KEY_USAGE_BITS[u]))),
+    // RFC 5280, 4.2.1.3: where the extension stands, at least one bit is set.
+    ...(request.usages.length === 0
+      ? []
+      : [extension('2.5.29.15', true, namedBits(request.usages.map((u) => KEY_USAGE_BITS[u])))]),
   ]
   if (request.extKeyUsage !== undefined && request.extKeyUsage.length > 0) {
     const purposes = request.extKeyUsage.map((u) => objectIdentifier(EXTENDED_KEY_USAGE_OIDS[u]))

@@ -1,4 +1,4 @@
-import type { Json, KubeObject } from '../api/object.ts'
+import type { GroupVersionKind, Json, KubeObject } from '../api/object.ts'
 import type { Client } from '../client/client.ts'
 import type { Clock, Log } from '../feature.ts'
 import type { ResourceDefinition } from '../resources/definition.ts'
@@ -32,11 +32,11 @@ export type BuiltinAdmissionOptions = {
   /** Appends a random suffix of five characters (Kubernetes' SimpleNameGenerator). */
   generateName: (prefix: string) => string
   /**
-   * Checks a document that webhooks have patched against the kind's schema and applies its defaults; throws ApiError
-   * when it does not fit. Default: it is taken as it is, and validation judges it.
+   * Checks a document that webhooks have patched against the kind's schema (or that of `foreign`, a subresource's own
+   * kind) and applies its defaults; throws ApiError when it does not fit. Default: it is taken as it is, and validation judges it.
    */
-  recode?: (definition: ResourceDefinition, document: Json) => KubeObject
-  /** Other served versions of the same stored kind, for webhooks with matchPolicy Equivalent. Default: none. */
+  recode?: (definition: ResourceDefinition, document: Json, foreign?: GroupVersionKind) => KubeObject
+  /** Other ways to the same stored objects, for webhooks with matchPolicy Equivalent. Default: none. */
   equivalents?: (definition: ResourceDefinition) => readonly ResourceDefinition[]
   /** Where webhooks behind a Service are reached. Default: at a ready endpoint, or the cluster address. */
   resolveService?: ServiceResolver
@@ -60,6 +60,7 @@ export function builtinAdmission(
     lookup,
     client: options.client,
     log: options.log,
+    authorize,
     equivalents: options.equivalents ?? (() => []),
     recode: options.recode ?? ((_definition, document) => document as unknown as KubeObject),
     caller: createWebhookCaller({

@@ -1,4 +1,4 @@
-import type { KubeObject } from '../api/object.ts'
+import type { GroupVersionKind, KubeObject } from '../api/object.ts'
 import type { UserInfo } from '../authn/types.ts'
 import type { ResourceDefinition } from '../resources/definition.ts'
 
@@ -8,6 +8,8 @@ export type AdmissionRequest = {
   operation: AdmissionOperation
   definition: ResourceDefinition
   subresource: string
+  /** Kind of the objects where it is not the resource's own: Scale, Binding, Eviction, TokenRequest, PodExecOptions. */
+  kind?: GroupVersionKind | undefined
   namespace: string
   /** May be '' on create with generateName, and on deletecollection. */
   name: string
@@ -16,7 +18,7 @@ export type AdmissionRequest = {
   oldObject: KubeObject | undefined
   user: UserInfo
   dryRun: boolean
-  /** CreateOptions, UpdateOptions, DeleteOptions or PatchOptions as received. */
+  /** CreateOptions, UpdateOptions (of a PATCH too) or DeleteOptions with what the caller said; undefined on CONNECT. */
   options: KubeObject | undefined
   /** Sent to the client as Warning headers. */
   warn: (message: string) => void

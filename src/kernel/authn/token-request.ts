@@ -8,6 +8,11 @@ const DEFAULT_SECONDS = 3600
 
 const RESOURCES = { Pod: 'pods', Secret: 'secrets', Node: 'nodes' } as const
 
+type Spec = {
+  audiences?: string[] | null
+  expirationSeconds?: number | null
+  boundObjectRef?: ObjectReference | null
+}
 type ObjectReference = { kind?: string; apiVersion?: string; name?: string; uid?: string }
 
 /**
@@ -22,22 +27,11 @@ export function answerTokenRequest(
   name: string,
   annotateAudit?: (key: string, value: string) => void,
 ): KubeObject {
-  const account = lookup('serviceaccounts', namespace, name)
-  if (account === undefined) throw notFound('', 'serviceaccounts', name)
-  const { name: named = name, namespace: inside = namespace } = request.metadata ?? {}
-  if (named !== name && named !== '') throw badRequest('the name of the object does not match the name on the URL')
-  if (inside !== namespace && inside !== '')
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
-  const spec = (request['spec'] ?? {}) as {
-    audiences?: string[] | null
-    expirationSeconds?: number | null
-    boundObjectRef?: ObjectReference | null
-  }
+  const account = prepareTokenRequest(tokens, lookup, request, namespace, name)
+  const spec = request['spec'] as Spec
   const seconds = spec.expirationSeconds ?? DEFAULT_SECONDS
-  const errors = lifetimeErrors(seconds)
-  if (errors.length > 0) throw invalid('authentication.k8s.io', 'TokenRequest', '', errors)
   const bound = boundObject(lookup, namespace, name, spec.boundObjectRef)
-  const audiences = spec.audiences?.length ? spec.audiences : tokens.audiences
+  const audiences = spec.audiences ?? []
   const { token, expiration, id } = tokens.issue(account, { audiences, expirationSeconds: seconds }, bound)
   annotateAudit?.('authentication.kubernetes.io/issued-credential-id', `JTI=${id}`)
   return {
@@ -51,6 +45,39 @@ export function answerTokenRequest(
     },
     status: { token, expirationTimestamp: `${new Date(expiration).toISOString().slice(0, 19)}Z` },
   }
+}
+
+export function defaultTokenRequest(request: KubeObject): void {
+  const spec: Spec = (request['spec'] ??= {})
+  spec.expirationSeconds ??= DEFAULT_SECONDS
+}
+
+/**
+ * The request as validating admission sees it: checked, with the server's audiences where it names none, without a
+ * status (TokenREST.Create). In place; throws ApiError. Returns the account.
+ */
+export function prepareTokenRequest(
+  tokens: Pick<ServiceAccountTokens, 'audiences'>,
+  lookup: ObjectLookup,
+  request: KubeObject,
+  namespace: string,
+  name: string,
+): KubeObject {
+  const metadata = (request.metadata ??= {})
+  if (metadata.name && metadata.name !== name)
+    throw badRequest('the name of the object does not match the name on the URL')
+  if (metadata.namespace && metadata.namespace !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+  const account = lookup('serviceaccounts', namespace, name)
+  if (account === undefined) throw notFound('', 'serviceaccounts', name)
+  Object.assign(metadata, { name, namespace })
+  defaultTokenRequest(request)
+  const spec = request['spec'] as Spec
+  if (!spec.audiences?.length) spec.audiences = [...tokens.audiences]
+  delete request['status']
+  const errors = lifetimeErrors(spec.expirationSeconds ?? DEFAULT_SECONDS)
+  if (errors.length > 0) throw invalid('authentication.k8s.io', 'TokenRequest', '', errors)
+  return account
 }
 
 function lifetimeErrors(seconds: number): FieldError[] {

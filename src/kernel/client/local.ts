@@ -3,6 +3,7 @@ import { ApiError, notFound } from '../api/status.ts'
 import { cloneObject } from '../apiserver/cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../apiserver/core.ts'
 import type { Kind } from '../apiserver/kind.ts'
+import { createVirtual } from '../apiserver/subresources/virtual-create.ts'
 import { cacheKey } from '../apiserver/verbs/commit.ts'
 import { create } from '../apiserver/verbs/create.ts'
 import { type DeleteParameters, deleteCollection, deleteOne } from '../apiserver/verbs/delete.ts'
@@ -97,15 +98,20 @@ export function createLocalClient(o: LocalClientOptions): Client {
       const handler = o.virtual.get(key)
       const body = cloneObject({ ...object, metadata: object.metadata ?? {} })
       if (handler !== undefined)
-        return handler({
-          core: o.core,
-          kind,
-          namespace,
-          name: options?.name ?? '',
-          body,
-          dryRun: options?.dryRun ?? false,
-          caller,
-        })
+        return createVirtual(
+          handler,
+          options?.subresource ?? '',
+          {
+            core: o.core,
+            kind,
+            namespace,
+            name: options?.name ?? '',
+            body,
+            dryRun: options?.dryRun ?? false,
+            caller,
+          },
+          writing(options),
+        )
       const decoded = kind.decode(body, 'Ignore').object
       const { entry } = await create(o.core, kind, namespace, decoded, writing(options), caller)
       return kind.view(entry)

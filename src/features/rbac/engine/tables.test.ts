@@ -30,7 +30,7 @@ const arbName = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 9 }),
   fc.integer({ min: 0, max: 99 }).map((i) => `user-${i}@example.com`),
 )
-const arbSteps = fc.array(fc.record({ name: arbName, acquire: fc.boolean() }), { maxLength: 300 })
+const arbSteps = fc.array(fc.record({ name: arbName, acquire: fc.boolean() }), { maxLength: 300, size: 'max' })
 
 for (const [title, make] of [
   ['Names', () => new Names(2)],
@@ -82,7 +82,7 @@ test('property: a ScopeTable is a map of pairs', () => {
     fc.integer({ min: -2, max: 2 }),
   )
   fc.assert(
-    fc.property(fc.array(arbSet, { maxLength: 400 }), (sets) => {
+    fc.property(fc.array(arbSet, { maxLength: 400, size: 'max' }), (sets) => {
       const table = new ScopeTable()
       const model = new Map<string, number>()
       for (const [subject, namespace, value] of sets) {
@@ -101,30 +101,36 @@ test('property: the least is on top of a heap, whatever comes and goes', () => {
   type Item = HeapItem & { key: number }
   const before = (a: Item, b: Item): boolean => a.key < b.key
   fc.assert(
-    fc.property(fc.array(fc.record({ key: fc.nat(30), remove: fc.nat(3) }), { maxLength: 100 }), (steps) => {
-      const heap: Item[] = []
-      const all: Item[] = []
-      for (const { key, remove } of steps) {
-        if (remove === 0 && all.length > 0) {
-          const [item] = all.splice(key % all.length, 1)
-          heapRemove(heap, item!, before)
-        } else {
-          const item: Item = { key, at: -1 }
-          all.push(item)
-          heapAdd(heap, item, before)
+    fc.property(
+      fc.array(fc.record({ key: fc.nat(30), remove: fc.nat(3) }), { maxLength: 100, size: 'max' }),
+      (steps) => {
+        const heap: Item[] = []
+        const all: Item[] = []
+        for (const { key, remove } of steps) {
+          if (remove === 0 && all.length > 0) {
+            const [item] = all.splice(key % all.length, 1)
+            heapRemove(heap, item!, before)
+          } else {
+            const item: Item = { key, at: -1 }
+            all.push(item)
+            heapAdd(heap, item, before)
+          }
+          assert.equal(heap.length, all.length)
+          assert.equal(heap[0]?.key, all.length === 0 ? undefined : Math.min(...all.map((i) => i.key)))
+          for (const [at, item] of heap.entries()) assert.equal(item.at, at)
         }
-        assert.equal(heap.length, all.length)
-        assert.equal(heap[0]?.key, all.length === 0 ? undefined : Math.min(...all.map((i) => i.key)))
-        for (const [at, item] of heap.entries()) assert.equal(item.at, at)
-      }
-    }),
+      },
+    ),
   )
 })
 
 test('property: ranges of a NumberPool do not overlap, and are used again', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ length: fc.integer({ min: 1, max: 70 }), give: fc.boolean() }), { maxLength: 80 }),
+      fc.array(fc.record({ length: fc.integer({ min: 1, max: 70 }), give: fc.boolean() }), {
+        maxLength: 80,
+        size: 'max',
+      }),
       (steps) => {
         const pool = new NumberPool()
         const taken: { offset: number; length: number; value: number }[] = []

@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../api/object.ts'
 import { compileLabelSelector, type LabelSelector, type Selector } from '../../api/selectors.ts'
+import { compileMatchCondition, type Expression } from '../../resources/custom/match-condition.ts'
 import type { AdmissionRequest } from '../types.ts'
 
 export type WebhookKind = 'mutating' | 'validating'
@@ -16,6 +17,7 @@ export type CompiledWebhook = {
   exact: boolean
   namespaceSelector: Selector
   objectSelector: Selector
+  conditions: readonly CompiledCondition[]
   /** May be called for a dry run. */
   harmlessOnDryRun: boolean
   timeoutMs: number
@@ -29,6 +31,13 @@ export type WebhookClientConfig = {
   service?: { namespace: string; name: string; path?: string; port?: number }
   /** Base64 of a PEM bundle. */
   caBundle?: string
+}
+
+export type CompiledCondition = {
+  name: string
+  text: string
+  /** Compiled when it is first evaluated. Throws an Error that says why it cannot be. */
+  expression: () => Expression
 }
 
 export type CompiledRule = {
@@ -60,6 +69,7 @@ type Webhook = {
   timeoutSeconds?: number
   admissionReviewVersions?: string[]
   reinvocationPolicy?: string
+  matchConditions?: { name?: string; expression?: string }[]
 }
 
 /** A changed configuration is another object, so what was compiled hangs on the object and goes with it. */
@@ -87,12 +97,20 @@ function compile(kind: WebhookKind, configuration: string, webhook: Webhook, ind
     exact: webhook.matchPolicy === 'Exact',
     namespaceSelector: compileLabelSelector(webhook.namespaceSelector) ?? [],
     objectSelector: compileLabelSelector(webhook.objectSelector) ?? [],
+    conditions: (webhook.matchConditions ?? []).map(({ name = '', expression = '' }) =>
+      compileCondition(name, expression),
+    ),
     harmlessOnDryRun: webhook.sideEffects === 'None' || webhook.sideEffects === 'NoneOnDryRun',
     timeoutMs: (webhook.timeoutSeconds ?? 10) * 1000,
     reinvoke: webhook.reinvocationPolicy === 'IfNeeded',
     reviewVersion: (webhook.admissionReviewVersions ?? []).find((v) => v === 'v1' || v === 'v1beta1') ?? 'v1',
     client: webhook.clientConfig ?? {},
   }
+}
+
+function compileCondition(name: string, text: string): CompiledCondition {
+  let expression: Expression | undefined
+  return { name, text, expression: () => (expression ??= compileMatchCondition(text)) }
 }
 
 function compileRule(rule: NonNullable<Webhook['rules']>[number]): CompiledRule {
@@ -118,16 +136,12 @@ function compileRule(rule: NonNullable<Webhook['rules']>[number]): CompiledRule 
 
 type Target = Pick<AdmissionRequest, 'operation' | 'definition' | 'subresource'>
 
-/** Whether a rule speaks of the kind, were it served as `version`. */
-export function ruleMatches(
-  rule: CompiledRule,
-  { operation, definition, subresource }: Target,
-  version: string,
-): boolean {
+/** Whether a rule speaks of a request for this kind. */
+export function ruleMatches(rule: CompiledRule, { operation, definition, subresource }: Target): boolean {
   return (
     (rule.anyOperation || rule.operations.has(operation)) &&
     (rule.anyGroup || rule.groups.has(definition.group)) &&
-    (rule.anyVersion || rule.versions.has(version)) &&
+    (rule.anyVersion || rule.versions.has(definition.version)) &&
     (rule.scope === '*' || (rule.scope === 'Namespaced') === definition.namespaced) &&
     rule.resources.some(
       (r) =>

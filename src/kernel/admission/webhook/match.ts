@@ -1,10 +1,12 @@
 import type { KubeObject } from '../../api/object.ts'
 import { matchesSelector } from '../../api/selectors.ts'
 import { ApiError, notFound } from '../../api/status.ts'
+import type { Attributes, Decision } from '../../authz/types.ts'
 import type { Client } from '../../client/client.ts'
 import type { ResourceDefinition } from '../../resources/definition.ts'
 import type { Lookup } from '../lookup.ts'
 import type { AdmissionRequest } from '../types.ts'
+import { conditionsMet } from './conditions.ts'
 import { type CompiledWebhook, ruleMatches, type WebhookKind, webhooksOf } from './configuration.ts'
 
 const GROUP = 'admissionregistration.k8s.io'
@@ -25,13 +27,13 @@ const EXEMPT = new Set([
 export type MatchOptions = {
   lookup: Lookup
   client: Pick<Client, 'get'>
-  /**
-   * Other served versions of the same stored kind (CustomResourceDefinitions with several), for matchPolicy Equivalent.
-   */
+  /** Asked by match conditions that name `authorizer`. */
+  authorize: (attributes: Attributes) => Decision | Promise<Decision>
+  /** Other ways to the same stored objects (versions of a custom kind, both kinds of events), for matchPolicy Equivalent. */
   equivalents: (definition: ResourceDefinition) => readonly ResourceDefinition[]
 }
 
-/** A webhook to call, and the version of the kind in which it wants the object. */
+/** A webhook to call, and the definition in whose form it wants the object. */
 export type Invocation = { webhook: CompiledWebhook; as: ResourceDefinition }
 
 type Target = Pick<AdmissionRequest, 'operation' | 'definition' | 'subresource'>
@@ -62,23 +64,37 @@ function wantedVersion(
   webhook: CompiledWebhook,
   target: Target,
 ): ResourceDefinition | undefined {
-  const { definition } = target
-  const matches = (version: string): boolean => webhook.rules.some((rule) => ruleMatches(rule, target, version))
-  if (matches(definition.version)) return definition
+  const { definition, subresource } = target
+  if (webhook.rules.some((rule) => ruleMatches(rule, target))) return definition
   if (webhook.exact) return undefined
-  return options.equivalents(definition).find((other) => matches(other.version))
+  const others = options
+    .equivalents(definition)
+    .filter((other) => subresource === '' || other.subresources?.some(({ name }) => name === subresource))
+  // Earlier rules first, then earlier kinds.
+  for (const rule of webhook.rules)
+    for (const other of others) if (ruleMatches(rule, { ...target, definition: other })) return other
+  return undefined
 }
 
-/** Selectors of the webhook against the object as it is now, and against its namespace. */
+/**
+ * Selectors of the webhook against the object as it is now and against its namespace, then its match conditions.
+ * Throws ApiError when those cannot be evaluated and failurePolicy is Fail.
+ */
 export async function selected(
   options: MatchOptions,
-  webhook: CompiledWebhook,
+  invocation: Invocation,
   request: AdmissionRequest,
 ): Promise<boolean> {
+  const { webhook } = invocation
   if (webhook.namespaceSelector.length > 0 && !(await namespaceSelected(options, webhook, request))) return false
-  if (webhook.objectSelector.length === 0) return true
-  return [request.object, request.oldObject].some(
-    (object) => object !== undefined && matchesSelector(webhook.objectSelector, object.metadata.labels),
+  if (webhook.objectSelector.length > 0 && !objectSelected(webhook, request)) return false
+  return webhook.conditions.length === 0 || conditionsMet(options.authorize, invocation, request)
+}
+
+/** What has no metadata (PodExecOptions) has no labels, and no selector but the empty one finds it. */
+function objectSelected({ objectSelector }: CompiledWebhook, { object, oldObject }: AdmissionRequest): boolean {
+  return [object, oldObject].some(
+    (o) => o?.metadata !== undefined && matchesSelector(objectSelector, o.metadata.labels),
   )
 }
 

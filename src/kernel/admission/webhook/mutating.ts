@@ -1,4 +1,4 @@
-import type { Json, KubeObject } from '../../api/object.ts'
+import type { GroupVersionKind, Json, JsonObject, KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest } from '../../api/status.ts'
 import type { Log } from '../../feature.ts'
 import { applyJsonPatch } from '../../merge/json-patch.ts'
@@ -8,13 +8,16 @@ import type { AdmissionRequest, AdmissionStep } from '../types.ts'
 import { WebhookCallError, type WebhookCaller } from './caller.ts'
 import type { CompiledWebhook } from './configuration.ts'
 import { type Invocation, invocations, type MatchOptions, selected } from './match.ts'
-import { denial, inVersion, type ReviewAnswer } from './review.ts'
+import { between, denial, inForm, type ReviewAnswer } from './review.ts'
 
 export type WebhookStepOptions = MatchOptions & {
   caller: WebhookCaller
   log: Log
-  /** Checks a document against the kind's schema and applies its defaults; throws ApiError when it does not fit. */
-  recode: (definition: ResourceDefinition, document: Json) => KubeObject
+  /**
+   * Checks a document against the kind's schema (or that of another kind: Scale, Binding) and applies its defaults;
+   * throws ApiError when it does not fit.
+   */
+  recode: (definition: ResourceDefinition, document: Json, foreign?: GroupVersionKind) => KubeObject
 }
 
 /** What the webhooks of one request have done so far; a second `mutate` for it is a reinvocation. */
@@ -55,7 +58,7 @@ export function mutatingWebhooks(options: WebhookStepOptions): AdmissionStep {
     index: number,
   ): Promise<void> {
     const { webhook } = invocation
-    if (!(await selected(options, webhook, request))) return
+    if (!(await selected(options, invocation, request))) return
     const key = `round_${state.round}_index_${index}`
     const changed = await ask(options, request, invocation, key)
     request.annotateAudit(
@@ -145,18 +148,19 @@ function applyPatch(
   if (answer.patch === undefined || (Array.isArray(answer.patch) && answer.patch.length === 0)) return false
   if (before === undefined)
     throw fatal(webhook, 'attempted to modify the object, which is not supported for this operation')
-  const sent = inVersion(before, as)!
+  const { definition, kind } = request
+  const sent = inForm(before, request, as)!
   const patched = attempt(webhook, 'returned a patch that cannot be applied', () =>
     applyJsonPatch(sent as Json, answer.patch),
   )
-  let after = checked(webhook, before, patched, sent)
-  if (jsonEqual(before as unknown as Json, after as unknown as Json)) return false
-  const { definition } = request
-  if (after.kind === definition.kind)
-    after = attempt(webhook, 'returned a patch that leaves an object which does not fit its kind', () =>
-      options.recode(definition, after as unknown as Json),
-    )
-  request.object = after
+  const taken = checked(webhook, before, patched, sent)
+  if (jsonEqual(sent as Json, taken as unknown as Json)) return false
+  request.object = attempt(webhook, 'returned a patch that leaves an object which does not fit its kind', () => {
+    const after = kind === undefined ? between(taken, as, definition) : taken
+    // What is connected to has no metadata, and nobody reads its options afterwards.
+    if (after.metadata === undefined) return after
+    return options.recode(definition, after as unknown as Json, kind)
+  })
   return true
 }
 
@@ -183,28 +187,30 @@ const FIXED_META = [
   'deletionGracePeriodSeconds',
 ] as const
 
-function checked(
-  webhook: CompiledWebhook,
-  before: KubeObject,
-  patched: Json,
-  sent: { [field: string]: unknown },
-): KubeObject {
+function checked(webhook: CompiledWebhook, before: KubeObject, patched: Json, sent: JsonObject): KubeObject {
   const isObject = typeof patched === 'object' && patched !== null && !Array.isArray(patched)
   if (!isObject) throw fatal(webhook, 'returned a patch that leaves no object')
   const after = patched as unknown as KubeObject
   const meta = after.metadata as unknown
+  if (before.metadata === undefined) {
+    checkType(webhook, after, sent)
+    return after
+  }
   if (typeof meta !== 'object' || meta === null || Array.isArray(meta))
     throw fatal(webhook, 'attempted to remove metadata, which is not allowed')
-  for (const field of ['apiVersion', 'kind'])
-    if (after[field] !== sent[field]) throw fatal(webhook, `attempted to change ${field}, which is not allowed`)
+  checkType(webhook, after, sent)
   for (const field of FIXED_META)
     if ((after.metadata[field] ?? undefined) !== (before.metadata[field] ?? undefined))
       throw fatal(webhook, `attempted to change metadata.${field}, which is not allowed`)
-  after.apiVersion = before.apiVersion
   // Who owns which field is the server's own record: what a webhook does to it is dropped, as in Kubernetes.
   if (before.metadata.managedFields === undefined) delete after.metadata.managedFields
   else after.metadata.managedFields = before.metadata.managedFields
   return after
+}
+
+function checkType(webhook: CompiledWebhook, after: KubeObject, sent: JsonObject): void {
+  for (const field of ['apiVersion', 'kind'])
+    if (after[field] !== sent[field]) throw fatal(webhook, `attempted to change ${field}, which is not allowed`)
 }
 
 /** Not a matter of failurePolicy: the webhook answered, and what it answered cannot be done. */

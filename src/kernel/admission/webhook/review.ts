@@ -1,5 +1,6 @@
-import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
+import { apiVersionOf, type GroupVersionKind, type Json, type JsonObject, type KubeObject } from '../../api/object.ts'
 import { ApiError, REASONS, type Reason, type StatusDetails } from '../../api/status.ts'
+import { cloneObject } from '../../apiserver/cache/entry.ts'
 import type { ResourceDefinition } from '../../resources/definition.ts'
 import type { AdmissionRequest } from '../types.ts'
 import type { CompiledWebhook } from './configuration.ts'
@@ -21,50 +22,71 @@ export function reviewRequest(
   { webhook, as }: Invocation,
   request: AdmissionRequest,
 ): KubeObject | JsonObject {
-  const { definition, subresource, user } = request
   return {
     apiVersion: `admission.k8s.io/${webhook.reviewVersion}`,
     kind: 'AdmissionReview',
     request: {
       uid,
-      kind: kindOf(as),
-      resource: resourceOf(as),
-      ...(subresource === '' ? {} : { subResource: subresource, requestSubResource: subresource }),
-      requestKind: kindOf(definition),
-      requestResource: resourceOf(definition),
-      ...(request.name === '' ? {} : { name: request.name }),
-      ...(request.namespace === '' ? {} : { namespace: request.namespace }),
-      operation: request.operation,
-      userInfo: {
-        username: user.name,
-        ...(user.uid === undefined ? {} : { uid: user.uid }),
-        groups: [...user.groups],
-        ...(user.extra === undefined
-          ? {}
-          : { extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])) }),
-      },
-      object: inVersion(request.object, as),
-      oldObject: inVersion(request.oldObject, as),
-      dryRun: request.dryRun,
-      options: (request.options ?? null) as Json,
+      ...requestAttributes(as, request),
+      object: inForm(request.object, request, as),
+      oldObject: inForm(request.oldObject, request, as),
     },
   }
 }
 
-const kindOf = ({ group, version, kind }: ResourceDefinition): JsonObject => ({ group, version, kind })
+/** What an AdmissionRequest says about the request, without the objects. */
+export function requestAttributes(as: ResourceDefinition, request: AdmissionRequest): JsonObject {
+  const { definition, subresource, user } = request
+  return {
+    kind: kindOf(request.kind ?? as),
+    resource: resourceOf(as),
+    ...(subresource === '' ? {} : { subResource: subresource, requestSubResource: subresource }),
+    requestKind: kindOf(request.kind ?? definition),
+    requestResource: resourceOf(definition),
+    ...(request.name === '' ? {} : { name: request.name }),
+    ...(request.namespace === '' ? {} : { namespace: request.namespace }),
+    operation: request.operation,
+    userInfo: {
+      username: user.name,
+      ...(user.uid === undefined ? {} : { uid: user.uid }),
+      groups: [...user.groups],
+      ...(user.extra === undefined
+        ? {}
+        : { extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])) }),
+    },
+    dryRun: request.dryRun,
+    options: (request.options ?? null) as Json,
+  }
+}
+
+const kindOf = ({ group, version, kind }: GroupVersionKind): JsonObject => ({ group, version, kind })
 const resourceOf = ({ group, version, plural }: ResourceDefinition): JsonObject => ({
   group,
   version,
   resource: plural,
 })
 
-/** Versions of a kind here differ in name only (conversion None). */
-export function inVersion(object: KubeObject | undefined, as: ResourceDefinition): JsonObject | null {
+/**
+ * An object of the request in the form of the definition that the webhook's rules name: another version of the kind
+ * differs in name only (conversion None), a view is converted. Scale, Binding and the like have one form.
+ */
+export function inForm(
+  object: KubeObject | undefined,
+  { definition, kind }: Pick<AdmissionRequest, 'definition' | 'kind'>,
+  as: ResourceDefinition,
+): JsonObject | null {
   if (object === undefined) return null
-  const apiVersion = as.group === '' ? as.version : `${as.group}/${as.version}`
-  return (
-    object.kind === as.kind && object.apiVersion !== apiVersion ? { ...object, apiVersion } : object
-  ) as JsonObject
+  return (kind === undefined ? between(object, definition, as) : object) as JsonObject
+}
+
+/** The object of `from` as one of `to`; it is not changed itself. */
+export function between(object: KubeObject, from: ResourceDefinition, to: ResourceDefinition): KubeObject {
+  if (from === to || object.kind !== from.kind) return object
+  if (from.view === undefined && to.view === undefined)
+    return { ...object, apiVersion: apiVersionOf(to.group, to.version) }
+  const stored = cloneObject(object)
+  const core = from.view === undefined ? stored : from.view.toStored(stored)
+  return to.view === undefined ? core : to.view.fromStored(core)
 }
 
 /** Throws an Error that says what is wrong with the answer; the caller names the webhook. */

@@ -8,10 +8,12 @@ export function validatingWebhooks(options: WebhookStepOptions): AdmissionStep {
     name: 'ValidatingAdmissionWebhook',
     handles: (target) => invocations(options, 'validating', target).length > 0,
     validate: async (request) => {
+      // Who is to be asked is known before anybody is: a condition that cannot be evaluated stops the request at once.
+      const relevant: [Invocation, number][] = []
+      for (const [index, invocation] of invocations(options, 'validating', request).entries())
+        if (await selected(options, invocation, request)) relevant.push([invocation, index])
       const results = await Promise.allSettled(
-        invocations(options, 'validating', request).map((invocation, index) =>
-          ask(options, request, invocation, index),
-        ),
+        relevant.map(([invocation, index]) => ask(options, request, invocation, index)),
       )
       for (const result of results) if (result.status === 'rejected') throw result.reason
     },
@@ -25,7 +27,6 @@ async function ask(
   index: number,
 ): Promise<void> {
   const { webhook } = invocation
-  if (!(await selected(options, webhook, request))) return
   try {
     await callWebhook(options, request, invocation)
   } catch (error) {

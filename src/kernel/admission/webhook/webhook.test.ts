@@ -110,6 +110,7 @@ function setUp(
   const options: WebhookStepOptions = {
     lookup: makeLookup(...entries),
     client: { get: async (_id, _ns, name) => Promise.reject(notFound('', 'namespaces', name)) },
+    authorize: () => ({ verdict: 'next' }),
     equivalents: () => [],
     recode: (_definition, document) => document as unknown as KubeObject,
     caller,

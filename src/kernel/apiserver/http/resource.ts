@@ -1,11 +1,12 @@
 import type { GroupVersionKind, Json, KubeObject } from '../../api/object.ts'
 import { ApiError, notFound } from '../../api/status.ts'
-import { checkReview } from '../compile-kind.ts'
+import { cloneObject } from '../cache/entry.ts'
 import type { FieldValidation } from '../kind.ts'
 import { CONNECT, connect } from '../subresources/connect.ts'
 import { patchScale } from '../subresources/patch-scale.ts'
 import { scaleOf, withScale } from '../subresources/scale.ts'
-import { bindNamespace } from '../verbs/create.ts'
+import { SCALE, scaleAdmission } from '../subresources/scale-admission.ts'
+import { createVirtual } from '../subresources/virtual-create.ts'
 import { change, current } from '../verbs/update.ts'
 import { decodeForeign } from './foreign-body.ts'
 import { negotiate } from './negotiate.ts'
@@ -115,20 +116,9 @@ async function virtualCreate(r: ResourceRequest, key: string): Promise<void> {
     wanted === undefined
       ? await readObject(r, r.kind, parameters.fieldValidation)
       : await readForeign(r, wanted, parameters.fieldValidation)
-  if (wanted === undefined) {
-    bindNamespace(r.kind, body, namespaceOf(r))
-    checkReview(r.kind, body)
-  }
-  const answer = await handler({
-    core,
-    kind: r.kind,
-    namespace: info.namespace,
-    name: info.name,
-    body,
-    dryRun: parameters.dryRun,
-    caller: r.caller,
-  })
-  return sendObject(r, 201, answer)
+  const { namespace, name } = info
+  const request = { core, kind: r.kind, namespace, name, body, dryRun: parameters.dryRun, caller: r.caller }
+  return sendObject(r, 201, await createVirtual(handler, info.subresource, request, parameters))
 }
 
 /** Body of a subresource whose kind is not the parent's, e.g. TokenRequest, Eviction, Binding, Scale. */
@@ -146,26 +136,26 @@ async function readForeign(
 async function scaleVerb(r: ResourceRequest): Promise<void> {
   const { core, kind, info, caller } = r
   const namespace = namespaceOf(r)
-  const scaleKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
   if (info.verb === 'get') {
     const entry = await current(core, kind, namespace, info.name)
     if (entry === undefined) throw notFound(kind.definition.group, kind.definition.plural, info.name)
     return sendObject(r, 200, scaleOf(kind, kind.view(entry)))
   }
   const parameters = writeParameters(r, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions')
-  let make: (old: KubeObject) => KubeObject
+  const admission = scaleAdmission(core, kind, namespace, info.name, parameters, caller)
+  let written: (old: KubeObject) => KubeObject
   if (info.verb === 'patch') {
     const type = patchKind(r)
     if (type === 'apply') throw new ApiError('UnsupportedMediaType', 'apply is not supported on the scale subresource')
     const { value } = await readPatch(r)
-    make = (old) => {
-      const patched = patchScale(type, scaleOf(kind, old), value)
-      return withScale(kind, old, decodeForeign(patched as Json, [], scaleKind, parameters.fieldValidation).object)
-    }
+    written = (old) => decodeForeign(patchScale(type, old, value) as Json, [], SCALE, parameters.fieldValidation).object
   } else {
-    const body = await readForeign(r, scaleKind, parameters.fieldValidation)
-    make = (old) => withScale(kind, old, body)
+    const body = await readForeign(r, SCALE, parameters.fieldValidation)
+    written = () => cloneObject(body)
   }
-  const { entry } = await change(core, kind, namespace, info.name, { subresource: 'scale', make }, parameters, caller)
+  const make = async (old: KubeObject): Promise<KubeObject> =>
+    withScale(kind, old, await admission.mutate(written(scaleOf(kind, old)), scaleOf(kind, old)))
+  const what = { subresource: 'scale', make, admit: admission.validate }
+  const { entry } = await change(core, kind, namespace, info.name, what, parameters, caller)
   return sendObject(r, 200, scaleOf(kind, kind.view(entry)))
 }

@@ -5,20 +5,20 @@ import type { Entry } from '../cache/entry.ts'
 import { isoSeconds } from '../verbs/create.ts'
 import { deleteOne, parseDeleteOptions } from '../verbs/delete.ts'
 import { change, current } from '../verbs/update.ts'
-import type { VirtualHandler, VirtualRequest } from '../virtual.ts'
+import type { VirtualAnswer, VirtualHandler, VirtualRequest } from '../virtual.ts'
 
 const SUCCESS: KubeObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
 
 /** Evicted pods that a budget's controller has not seen go; kube-apiserver's bound. */
 const MAX_DISRUPTED_PODS = 2000
 
-/** POST pods/NAME/eviction (policy/v1): a delete that takes its place in the pod's PodDisruptionBudget first. */
-export const evictPod: VirtualHandler = async (request) => {
+function prepare({ name, body }: VirtualRequest): void {
+  body.metadata.name ??= name
+  if (body.metadata.name !== name) throw badRequest('name in URL does not match name in Eviction object')
+}
+
+const evict: VirtualAnswer = async (request) => {
   const { core, kind, namespace, name, body, caller } = request
-  const { name: named = name, namespace: inside = namespace } = body.metadata
-  if (named !== name) throw badRequest('name in URL does not match name in Eviction object')
-  if (inside !== namespace)
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
   const options = parseDeleteOptions(body['deleteOptions'], new URLSearchParams())
   const dryRun = request.dryRun || options.dryRun
   const entry = await current(core, kind, namespace, name)
@@ -37,11 +37,17 @@ export const evictPod: VirtualHandler = async (request) => {
     kind,
     namespace,
     name,
-    { ...options, ...(preconditions ? { preconditions } : {}), dryRun },
+    { ...options, ...(preconditions ? { preconditions } : {}), dryRun, admitted: true },
     caller,
   )
   return SUCCESS
 }
+
+/**
+ * POST pods/NAME/eviction (policy/v1): a delete that takes its place in the pod's PodDisruptionBudget first. Admission
+ * sees the Eviction; the delete that follows is the server's own and is not admitted (EvictionREST).
+ */
+export const evictPod: VirtualHandler = { prepare, answer: evict }
 
 function disruptsNothing(pod: KubeObject): boolean {
   const { phase = 'Pending' } = pod['status'] ?? {}

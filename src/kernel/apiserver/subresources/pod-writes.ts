@@ -2,19 +2,19 @@ import type { KubeObject } from '../../api/object.ts'
 import { badRequest, conflict } from '../../api/status.ts'
 import { isoSeconds } from '../verbs/create.ts'
 import { change } from '../verbs/update.ts'
-import type { VirtualHandler } from '../virtual.ts'
+import type { VirtualAnswer, VirtualHandler, VirtualRequest } from '../virtual.ts'
 
 const SUCCESS: KubeObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
 
-/** POST pods/NAME/binding: assigns the pod to a node, once. */
-export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, body, dryRun, caller }) => {
-  const target: string | undefined = body['target']?.name
-  if (!target) throw badRequest('target.name is required')
-  if (body['target']?.kind && body['target'].kind !== 'Node') throw badRequest('the target of a binding must be a Node')
-  const { name: named = name, namespace: inside = namespace } = body.metadata
-  if (named !== name && named !== '') throw badRequest('name in URL does not match name in Binding object')
-  if (inside !== namespace && inside !== '')
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+function prepare({ name, body }: VirtualRequest): void {
+  body.metadata.name ||= name
+  if (body.metadata.name !== name) throw badRequest('name in URL does not match name in Binding object')
+  if (!body['target']?.name) throw badRequest('target.name is required')
+  if (body['target'].kind && body['target'].kind !== 'Node') throw badRequest('the target of a binding must be a Node')
+}
+
+const bind: VirtualAnswer = async ({ core, kind, namespace, name, body, dryRun, caller }) => {
+  const target: string = body['target'].name
   const podName = name
   await change(
     core,
@@ -24,6 +24,7 @@ export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, bod
     {
       subresource: 'binding',
       skipReset: true,
+      admit: () => undefined,
       make: (pod) => {
         if (body.metadata?.uid && body.metadata.uid !== pod.metadata.uid)
           throw conflict(
@@ -64,3 +65,6 @@ export const bindPod: VirtualHandler = async ({ core, kind, namespace, name, bod
   )
   return SUCCESS
 }
+
+/** POST pods/NAME/binding: assigns the pod to a node, once. Admission sees the Binding, not the pod (BindingREST). */
+export const bindPod: VirtualHandler = { prepare, answer: bind }

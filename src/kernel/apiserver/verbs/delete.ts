@@ -14,7 +14,10 @@ export type DeleteParameters = {
   gracePeriodSeconds?: number
   propagationPolicy?: 'Orphan' | 'Background' | 'Foreground'
   preconditions?: { uid?: string; resourceVersion?: string }
+  /** DeleteOptions, for webhooks. */
   options: KubeObject | undefined
+  /** Admission has passed already, as something else than this DELETE (Eviction). */
+  admitted?: boolean
 }
 
 /** metav1.DeleteOptions from body or query, checked. */
@@ -46,8 +49,10 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
         detail: 'supported values: "Foreground", "Background", "Orphan"',
       },
     ])
+  const dryRun = isDryRun(source['dryRun'], query, 'DeleteOptions')
+  if (dryRun) source['dryRun'] = ['All']
   return {
-    dryRun: isDryRun(source['dryRun'], query, 'DeleteOptions'),
+    dryRun,
     ...(grace === undefined ? {} : { gracePeriodSeconds: Math.max(0, grace as number) }),
     ...(policy === undefined
       ? orphan === undefined
@@ -57,7 +62,7 @@ export function parseDeleteOptions(body: KubeObject | undefined, query: URLSearc
     ...(source['preconditions']
       ? { preconditions: source['preconditions'] as { uid?: string; resourceVersion?: string } }
       : {}),
-    options: body,
+    options: { ...source, kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' } as unknown as KubeObject,
   }
 }
 
@@ -111,17 +116,7 @@ async function attemptDelete(
 ): Promise<DeleteResult | undefined> {
   const old = kind.read(entry)
   checkPreconditions(kind, old, parameters)
-  const request = admissionRequest(
-    'DELETE',
-    kind,
-    { namespace: entry.namespace, name: entry.name, object: undefined, oldObject: old },
-    parameters,
-    caller,
-  )
-  const mutating = core.admission.mutate(request)
-  if (mutating) await mutating
-  const validating = core.admission.validate(request)
-  if (validating) await validating
+  if (!parameters.admitted) await admit(core, kind, entry, old, parameters, caller)
 
   const marked = markForDeletion(core, kind, kind.read(entry), parameters)
   if (marked === undefined || isFinished(marked)) {
@@ -132,6 +127,39 @@ async function attemptDelete(
   if (parameters.dryRun) return { entry: unsaved(kind, marked), removed: false }
   const written = await put(core, kind, marked, entry.revision)
   return written === undefined ? undefined : { entry: written, removed: false }
+}
+
+async function admit(
+  core: ApiCore,
+  kind: Kind,
+  { namespace, name }: Entry,
+  oldObject: KubeObject,
+  parameters: DeleteParameters,
+  caller: Caller,
+): Promise<void> {
+  const request = admissionRequest(
+    'DELETE',
+    kind,
+    { namespace, name, object: undefined, oldObject },
+    { dryRun: parameters.dryRun, options: parameters.options ?? optionsOf(parameters) },
+    caller,
+  )
+  const mutating = core.admission.mutate(request)
+  if (mutating) await mutating
+  const validating = core.admission.validate(request)
+  if (validating) await validating
+}
+
+/** DeleteOptions of a delete that came from within the server. */
+function optionsOf({ dryRun, gracePeriodSeconds, propagationPolicy, preconditions }: DeleteParameters): KubeObject {
+  return {
+    kind: 'DeleteOptions',
+    apiVersion: 'meta.k8s.io/v1',
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+    ...(preconditions === undefined ? {} : { preconditions }),
+    ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
+    ...(dryRun ? { dryRun: ['All'] } : {}),
+  } as unknown as KubeObject
 }
 
 function checkPreconditions(kind: Kind, old: KubeObject, { preconditions }: DeleteParameters): void {

@@ -48,6 +48,11 @@ export type Change = {
   own?: (old: KubeObject, object: KubeObject) => KubeObject
   /** The kind of subresource writes that may not touch anything but status does this itself. */
   skipReset?: boolean
+  /**
+   * Validating admission of a change that is shown to it as something else than the object (Scale), or was admitted
+   * before (Binding); mutating admission is then `make`'s affair.
+   */
+  admit?: (object: KubeObject, old: KubeObject) => void | Promise<void>
 }
 
 /**
@@ -106,7 +111,7 @@ async function attemptChange(
     parameters,
     caller,
   )
-  const mutating = core.admission.mutate(request)
+  const mutating = what.admit ? undefined : core.admission.mutate(request)
   if (mutating) await mutating
   if (request.object !== object && !what.skipReset) resetForSubresource(kind, request.object!, old, what.subresource)
   object = request.object!
@@ -117,7 +122,7 @@ async function attemptChange(
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
   for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? [])
     caller.warn(warning)
-  const validating = core.admission.validate(request)
+  const validating = what.admit ? what.admit(object, old) : core.admission.validate(request)
   if (validating) await validating
 
   if (jsonEqual(object as Json, old as Json)) return entry

@@ -50,10 +50,13 @@ function pattern(source: string): RE2JS {
   return RE2JS.compile(source)
 }
 
-function charge(text: string): void {
-  remaining -= text.length >> 3
+/** Takes steps from the evaluation under way. Throws BudgetError when there are not so many left. */
+export function spend(steps: number): void {
+  remaining -= steps
   if (remaining < 0) throw new BudgetError()
 }
+
+const charge = (text: string): void => spend(text.length >> 3)
 
 function matches(text: string, source: string): boolean {
   charge(text)

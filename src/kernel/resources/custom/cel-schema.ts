@@ -45,7 +45,7 @@ const RESOURCE_META: Schema = {
 const dynamic: CelType = { name: 'dyn', convert: convertAny }
 
 /** Without a schema: whole numbers are ints, objects are maps. */
-function convertAny(value: Json): unknown {
+export function convertAny(value: Json): unknown {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value
   if (Array.isArray(value)) return weighedList(value.map(convertAny))
   return isJsonObject(value)

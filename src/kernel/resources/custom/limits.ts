@@ -27,3 +27,7 @@ export const MAX_OBJECT_RULE_STEPS = 1_000_000
 export const MAX_RULE_BYTES: number = 32 * 1024
 /** Bytes that a messageExpression may produce (Kubernetes). */
 export const MAX_MESSAGE_BYTES: number = 5 * 1024
+/** Steps of all match conditions of a webhook for one request: Kubernetes too gives them a quarter of 10 million. */
+export const MAX_MATCH_CONDITION_STEPS = 500_000
+/** Steps of one authorization check: Kubernetes lets an expression of a million units make two (350,000 each). */
+export const AUTHORIZATION_CHECK_STEPS = 70_000

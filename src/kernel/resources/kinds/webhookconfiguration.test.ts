@@ -89,9 +89,59 @@ const rows: [string, object, (string | RegExp)[]][] = [
     ['webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1'],
   ],
   [
-    'conditions are not evaluated',
-    { matchConditions: [{ name: 'a', expression: 'true' }] },
-    [/matchConditions: Forbidden/],
+    'match conditions',
+    { matchConditions: [{ name: 'a.b/c', expression: "request.name == 'x' && has(object.spec)" }] },
+    [],
+  ],
+  [
+    'match conditions without a part',
+    { matchConditions: [{ expression: 'true' }, { name: 'a', expression: ' ' }] },
+    [
+      'webhooks[0].matchConditions[0].name: Required value',
+      'webhooks[0].matchConditions[1].expression: Required value',
+    ],
+  ],
+  [
+    'match condition names',
+    { matchConditions: ['a b', 'a', 'a'].map((name) => ({ name, expression: 'true' })) },
+    [
+      /^webhooks\[0\]\.matchConditions\[0\]\.name: Invalid value: "a b": name part must consist of/,
+      'webhooks[0].matchConditions[2].name: Duplicate value: "a"',
+    ],
+  ],
+  [
+    'match conditions that do not compile',
+    {
+      matchConditions: ['object.x == ', 'nobody.x', 'request.uid == ""', 'object.flag', '"x"', 'request.name == 1'].map(
+        (expression, i) => ({ name: `c${i}`, expression }),
+      ),
+    },
+    [
+      /matchConditions\[0\]\.expression: Invalid value: "object.x ==": compilation failed: /,
+      /matchConditions\[1\].*compilation failed: undeclared reference to 'nobody' \(in container ''\)/,
+      /matchConditions\[2\].*compilation failed: undefined field 'uid'/,
+      /matchConditions\[3\].*must evaluate to bool but got dyn/,
+      /matchConditions\[4\].*must evaluate to bool but got string/,
+      /matchConditions\[5\].*compilation failed: no such overload/,
+    ],
+  ],
+  [
+    'authorizer',
+    {
+      matchConditions: [
+        "authorizer.group('').resource('pods').subresource('log').namespace('x').name('y').check('get').allowed()",
+        "authorizer.requestResource.check('x').reason() != ''",
+        "!authorizer.serviceAccount('a', 'b').path('/healthz').check('get').errored()",
+        "authorizer.group('').resource('pods').labelSelector('a=b').fieldSelector('c=d').check('list').error() == ''",
+        "authorizer.group('').check('get').allowed()",
+      ].map((expression, i) => ({ name: `c${i}`, expression })),
+    },
+    [/matchConditions\[4\].*compilation failed: found no matching overload for 'GroupCheck.check\(string\)'/],
+  ],
+  [
+    'too many match conditions',
+    { matchConditions: Array.from({ length: 65 }, (_, i) => ({ name: `c${i}`, expression: 'true' })) },
+    ['webhooks[0].matchConditions: Too many: 65: must have at most 64 items'],
   ],
   [
     'rule',

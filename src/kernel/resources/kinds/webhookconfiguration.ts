@@ -1,10 +1,12 @@
 import type { KubeObject } from '../../api/object.ts'
 import type { LabelSelector } from '../../api/selectors.ts'
 import { type FieldError, fieldError } from '../../api/status.ts'
+import { MAX_RULE_BYTES } from '../custom/limits.ts'
+import { compileMatchCondition } from '../custom/match-condition.ts'
 import type { ResourceDefinition, Strategy } from '../definition.ts'
 import { ageColumn, column, nameColumn } from '../printing.ts'
 import { validateLabelSelector } from '../validation/meta.ts'
-import { dns1035Label, dns1123Subdomain } from '../validation/names.ts'
+import { dns1035Label, dns1123Subdomain, qualifiedName } from '../validation/names.ts'
 import { validateWebhookClientConfig, type WebhookClientConfig } from './webhook-client.ts'
 
 /** One webhook of either configuration, after defaulting. */
@@ -122,6 +124,35 @@ function oneOf(value: string | undefined, path: string, allowed: readonly string
   return value === undefined || allowed.includes(value) ? [] : [fieldError.notSupported(path, value, allowed)]
 }
 
+const MAX_MATCH_CONDITIONS = 64
+
+function validateMatchConditions(conditions: NonNullable<Webhook['matchConditions']>, path: string): FieldError[] {
+  const errors: FieldError[] = []
+  if (conditions.length > MAX_MATCH_CONDITIONS)
+    errors.push(fieldError.tooMany(path, conditions.length, MAX_MATCH_CONDITIONS))
+  // What is compiled is bounded too: the refusal of too many costs no more than the most that are allowed.
+  conditions.slice(0, MAX_MATCH_CONDITIONS).forEach(({ name = '', expression = '' }, i) => {
+    const text = expression.trim()
+    if (text === '') errors.push(fieldError.required(`${path}[${i}].expression`))
+    else errors.push(...validateExpression(text, `${path}[${i}].expression`))
+    if (name === '') errors.push(fieldError.required(`${path}[${i}].name`))
+    else for (const message of qualifiedName(name)) errors.push(fieldError.invalid(`${path}[${i}].name`, name, message))
+    if (name !== '' && conditions.findIndex((other) => other.name === name) < i)
+      errors.push(fieldError.duplicate(`${path}[${i}].name`, name))
+  })
+  return errors
+}
+
+function validateExpression(text: string, path: string): FieldError[] {
+  if (Buffer.byteLength(text) > MAX_RULE_BYTES) return [fieldError.tooLong(path, MAX_RULE_BYTES)]
+  try {
+    compileMatchCondition(text)
+    return []
+  } catch (error) {
+    return [fieldError.invalid(path, text, (error as Error).message)]
+  }
+}
+
 function validateWebhook(hook: Webhook, mutating: boolean, path: string): FieldError[] {
   const errors = validateName(hook.name ?? '', `${path}.name`)
   hook.rules?.forEach((rule, i) => {
@@ -145,15 +176,10 @@ function validateWebhook(hook: Webhook, mutating: boolean, path: string): FieldE
     ...(mutating ? oneOf(hook.reinvocationPolicy, `${path}.reinvocationPolicy`, ['IfNeeded', 'Never']) : []),
     ...validateWebhookClientConfig(hook.clientConfig, `${path}.clientConfig`),
   )
-  // A condition that is not evaluated would change which requests the webhook sees: better no webhook at all.
-  if (hook.matchConditions?.length)
-    errors.push(
-      fieldError.forbidden(
-        `${path}.matchConditions`,
-        'this server does not evaluate CEL match conditions; use rules, namespaceSelector and objectSelector',
-      ),
-    )
-  return errors.concat(validateReviewVersions(hook.admissionReviewVersions ?? [], `${path}.admissionReviewVersions`))
+  return errors.concat(
+    validateMatchConditions(hook.matchConditions ?? [], `${path}.matchConditions`),
+    validateReviewVersions(hook.admissionReviewVersions ?? [], `${path}.admissionReviewVersions`),
+  )
 }
 
 function strategyOf(mutating: boolean): Strategy {
