@@ -159,7 +159,10 @@ function makeQuestion(shape: Shape, home: Map<string, string[]>, r: Random): Att
   const who = r(shape.users)
   const stranger = dice < 2
   const name = stranger ? `stranger-${r(1 << 20)}@example.org` : userName(who)
-  const groups = [groupName(who % teams(shape)), groupName(r(teams(shape))), 'system:authenticated']
+  const team = who % teams(shape)
+  // Two teams, never one twice: in a world of two teams that would be half of all users, and they would hold less.
+  const second = (team + 1 + r(teams(shape) - 1)) % teams(shape)
+  const groups = [groupName(team), groupName(second), 'system:authenticated']
   const user = { name: fresh(name), groups: stranger ? [fresh('system:authenticated')] : groups.map(fresh) }
   if (dice === 19)
     return { resourceRequest: false, user, verb: fresh('get'), path: fresh(r(2) === 0 ? '/apis/apps/v1' : '/metrics') }
