@@ -110,7 +110,7 @@ export class LargeScope {
       const name = leaf.names.size === 0 ? 0 : this.#words.queryName(query)
       if (name !== 0) found = this.#first(found, leaf.names.get(name), query.verb)
     }
-    return this.#asWritten.size === 0 ? found : this.#orAsWritten(found, query, attributes)
+    return this.#asWritten.size === 0 ? found : this.#orAsWritten(found, attributes)
   }
 
   findPath(verb: string, path: string): Found | undefined {
@@ -135,15 +135,11 @@ export class LargeScope {
     return this.#before(b, a) ? b : a
   }
 
-  #orAsWritten(
-    indexed: Slot | undefined,
-    query: Query,
-    attributes: Attributes & { resourceRequest: true },
-  ): Found | undefined {
+  #orAsWritten(indexed: Slot | undefined, attributes: Attributes & { resourceRequest: true }): Found | undefined {
     let found: Found | undefined = indexed
     for (const [roleId, use] of this.#uses) {
       if (!this.#asWritten.has(use)) continue
-      const rule = this.#roles.findResource(roleId, this.#roles.head(roleId)[2]!, query, attributes)
+      const rule = this.#roles.findAsWritten(roleId, attributes)
       if (rule >= 0 && (found === undefined || this.#before({ use, rule } as Slot, found as Slot)))
         found = { use, rule }
     }

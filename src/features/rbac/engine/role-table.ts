@@ -13,7 +13,7 @@ import { OTHER_VERB, pairBit, type Query, type Vocabulary } from './vocabulary.t
 export const HEAD = 3
 /** Up to this many entries are looked at one by one; among more, by bisection. */
 const SCAN_LIMIT = 16
-const AS_WRITTEN = -1
+export const AS_WRITTEN = -1
 /** Among the verbs of a head, where no verb has this bit: some rule speaks of paths. */
 export const HAS_PATHS = 1
 const NOTHING = { entries: new Int32Array(0), verbs: [] }
@@ -114,11 +114,20 @@ export class RoleTable {
     return offset < 0 ? 0 : this.#entries.numbers[offset]!
   }
 
-  /** Index of the first rule that allows it, or -1. `offset` is that of the role's head, which its filter let pass. */
-  findResource(id: number, offset: number, query: Query, attributes: Attributes & { resourceRequest: true }): number {
-    if (offset === AS_WRITTEN) return findAsWritten(this.#rules[id]!, attributes)
+  /**
+   * Index of the first rule that allows it, or -1; by the role's entries, which its head leads to. Not for roles that
+   * are scanned as they are written.
+   */
+  findResource(offset: number, query: Query): number {
     const count = this.#entries.numbers[offset]!
     return count <= SCAN_LIMIT ? this.#scan(offset + 1, count, query) : this.#bisect(offset + 1, count, query)
+  }
+
+  findAsWritten(id: number, a: Attributes & { resourceRequest: true }): number {
+    const rules = this.#rules[id]!
+    const query = resourceQuery(a.verb, a.apiGroup, a.resource, a.subresource, a.name)
+    for (let i = 0; i < rules.length; i++) if (ruleAllowsResource(rules[i]!, query)) return i
+    return -1
   }
 
   findPath(id: number, verb: string, path: string): number {
@@ -184,10 +193,4 @@ function lowerBound(entries: Int32Array, offset: number, count: number, pair: nu
     else high = middle
   }
   return low
-}
-
-function findAsWritten(rules: readonly PolicyRule[], a: Attributes & { resourceRequest: true }): number {
-  const query = resourceQuery(a.verb, a.apiGroup, a.resource, a.subresource, a.name)
-  for (let i = 0; i < rules.length; i++) if (ruleAllowsResource(rules[i]!, query)) return i
-  return -1
 }
