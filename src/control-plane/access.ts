@@ -4,6 +4,7 @@ import type { Lookup } from '../kernel/admission/lookup.ts'
 import type { AdmissionStep } from '../kernel/admission/types.ts'
 import type { KubeObject } from '../kernel/api/object.ts'
 import type { Entry } from '../kernel/apiserver/cache/entry.ts'
+import type { ResourceCache } from '../kernel/apiserver/cache/resource-cache.ts'
 import { resourcePrefix, type WatchCache } from '../kernel/apiserver/cache/watch-cache.ts'
 import { decodeForeign } from '../kernel/apiserver/http/foreign-body.ts'
 import type { Access, AccessContext } from '../kernel/apiserver/server.ts'
@@ -62,13 +63,20 @@ export function cacheLookup(cache: WatchCache): Lookup {
   return {
     get: (group, resource, namespace, name) =>
       objectOf(cache.resource(resourcePrefix(group, resource)).get(namespace === '' ? name : `${namespace}/${name}`)),
-    list: function* (group, resource, namespace = '') {
+    list: (group, resource, namespace = '') => {
       const all = cache.resource(resourcePrefix(group, resource))
       const [from, to] = all.range(namespace)
-      for (let i = from; i < to; i++) yield objectOf(all.at(i))!
+      // Asked for every write (webhooks), and most often there are none.
+      return from === to ? NONE : objects(all, from, to)
     },
   }
+
+  function* objects(all: ResourceCache, from: number, to: number): Iterable<KubeObject> {
+    for (let i = from; i < to; i++) yield objectOf(all.at(i))!
+  }
 }
+
+const NONE: readonly KubeObject[] = []
 
 /** Other ways to the same objects: versions of a custom kind, and kinds that are a view of another (events). */
 function equivalents(
