@@ -1,3 +1,4 @@
+import type { FieldRequirement } from '../api/selectors.ts'
 import type { UserInfo } from '../authn/types.ts'
 
 /** k8s.io/apiserver/pkg/authorization/authorizer.Attributes. */
@@ -12,6 +13,8 @@ export type Attributes =
       subresource: string
       namespace: string
       name: string
+      /** Of a list, watch or deletecollection, where it can be read (KEP-4601); all requirements must hold. */
+      fieldSelector?: readonly FieldRequirement[]
     }
   | { resourceRequest: false; user: UserInfo; verb: string; path: string }
 

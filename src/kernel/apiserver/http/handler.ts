@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Json, JsonObject } from '../../api/object.ts'
-import { parseFieldSelector } from '../../api/selectors.ts'
+import { type FieldRequirement, parseFieldSelector } from '../../api/selectors.ts'
 import { ApiError, forbidden } from '../../api/status.ts'
 import type { AuditLevel, Auditor, AuditRecord, AuditStage } from '../../audit/types.ts'
 import { impersonationChecks, parseImpersonation } from '../../authn/impersonation.ts'
@@ -353,6 +353,8 @@ function auditIdOf(req: IncomingMessage): string {
 
 export function attributesOf(info: RequestInfo, user: UserInfo, verb: string): Attributes {
   if (!info.isResource) return { resourceRequest: false, user, verb, path: info.path }
+  const selects = verb === 'list' || verb === 'watch' || verb === 'deletecollection'
+  const fieldSelector = selects ? readableSelector(info.query) : undefined
   return {
     resourceRequest: true,
     user,
@@ -362,19 +364,24 @@ export function attributesOf(info: RequestInfo, user: UserInfo, verb: string): A
     resource: info.resource,
     subresource: info.subresource,
     namespace: info.namespace,
-    name: info.name === '' && (verb === 'list' || verb === 'watch') ? selectedName(info.query) : info.name,
+    name: info.name === '' && verb !== 'deletecollection' ? selectedName(fieldSelector) : info.name,
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  }
+}
+
+function readableSelector(query: URLSearchParams): readonly FieldRequirement[] | undefined {
+  const selector = query.get('fieldSelector')
+  if (!selector) return undefined
+  try {
+    return parseFieldSelector(selector)
+  } catch (error) {
+    if (error instanceof ApiError) return undefined // the list says what is wrong with it, to who may list
+    throw error
   }
 }
 
 /** Who may list or watch one name may do so with a field selector that admits no other, as in kube-apiserver. */
-function selectedName(query: URLSearchParams): string {
-  const selector = query.get('fieldSelector')
-  if (!selector) return ''
-  try {
-    const name = parseFieldSelector(selector).find((f) => f.field === 'metadata.name' && f.equal)?.value ?? ''
-    return pathSegmentName(name).length === 0 ? name : ''
-  } catch (error) {
-    if (error instanceof ApiError) return '' // the list says what is wrong with it, to who may list
-    throw error
-  }
+function selectedName(selector: readonly FieldRequirement[] | undefined): string {
+  const name = selector?.find((f) => f.field === 'metadata.name' && f.equal)?.value ?? ''
+  return pathSegmentName(name).length === 0 ? name : ''
 }
