@@ -1,5 +1,6 @@
 import type { Attributes, Authorizer, Decision } from '../../../kernel/authz/types.ts'
 import { nodeIdentity } from '../identity.ts'
+import { NODE_LEASES } from '../resource-ids.ts'
 import type { NodeGraph } from './graph.ts'
 
 type ResourceAttributes = Extract<Attributes, { resourceRequest: true }>
@@ -7,7 +8,6 @@ type ResourceAttributes = Extract<Attributes, { resourceRequest: true }>
 type Refusal = string | undefined
 
 const AUTHORIZER_NAME = 'node'
-const NODE_LEASES = 'kube-node-lease'
 
 const oneOf = (...verbs: string[]): ReadonlySet<string> => new Set(verbs)
 const READ = oneOf('get', 'list', 'watch')
