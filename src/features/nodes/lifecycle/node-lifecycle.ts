@@ -10,6 +10,7 @@ import { conditionsOf, readyOf, unknownConditions, wantedTaints } from './health
 /** A machine that renews neither its Lease nor its Ready condition for this long is not ready (node-monitor-grace-period). */
 const GRACE_MS = 40_000
 const PERIOD_MS = 5_000
+const MIN_PAUSE_MS = 20
 
 export type NodeLifecycleOptions = { timers?: Timers; graceMs?: number; periodMs?: number }
 
@@ -114,9 +115,17 @@ export function nodeLifecycle(options: NodeLifecycleOptions = {}): ControllerFac
         )
       }
 
+      // A machine that gets ready, or is cordoned, does not wait for the next round.
+      let wake = new AbortController()
+      const look = (node: KubeObject): void => {
+        if (wantedTaints(node, now()) !== undefined) wake.abort()
+      }
+      nodes.addHandler({ onAdd: look, onUpdate: look })
+
       const running = [nodes, leases, pods].map((informer) => informer.run(signal))
       if (await whenSynced([nodes, leases, pods], signal))
         while (!signal.aborted) {
+          wake = new AbortController()
           for (const name of seen.keys()) if (nodes.store.get(name) === undefined) seen.delete(name)
           for (const node of nodes.store.list()) {
             if (signal.aborted) break
@@ -124,7 +133,9 @@ export function nodeLifecycle(options: NodeLifecycleOptions = {}): ControllerFac
               if (!signal.aborted) log('warn', `node ${node.metadata.name}: ${error.message}`)
             })
           }
-          await sleep(timers, periodMs, signal)
+          await sleep(timers, periodMs, AbortSignal.any([signal, wake.signal]))
+          // What is refused again and again (a conflict) must not turn the rounds into a spin.
+          await sleep(timers, MIN_PAUSE_MS, signal)
         }
       await Promise.all(running)
     },

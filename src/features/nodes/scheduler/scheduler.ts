@@ -130,7 +130,6 @@ export function scheduler(options: { random?: () => number } = {}): ControllerFa
           status: 'False',
           reason: 'Unschedulable',
           message,
-          lastProbeTime: null,
           lastTransitionTime: new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
         }
         const { namespace, name } = pod.metadata
