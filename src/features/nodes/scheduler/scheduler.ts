@@ -79,7 +79,13 @@ export function scheduler(options: { random?: () => number } = {}): ControllerFa
       const reconcile = async (key: string): Promise<{ requeueAfterMs: number } | undefined> => {
         const pod = pods.store.get(key)
         if (pod === undefined || !waits(pod)) return undefined
-        const placement = place(pod, state.nodes(), random)
+        const candidates = state.nodes()
+        if (candidates.length === 0) {
+          // A control plane alone: what it stores is left as it is until there is a machine.
+          waiting.add(key)
+          return undefined
+        }
+        const placement = place(pod, candidates, random)
         if ('message' in placement) {
           waiting.add(key)
           await sayUnschedulable(pod, placement.message)
