@@ -4,6 +4,7 @@ import type { Clock, Log } from '../feature.ts'
 import type { Store } from '../store/store.ts'
 import type { ValueTransformer, WatchCache } from './cache/watch-cache.ts'
 import type { KindRegistry } from './kind-registry.ts'
+import type { NodeConnection } from './node-proxy/connection.ts'
 
 /** The admission chain as the verbs see it. */
 export type AdmissionChain = {
@@ -20,6 +21,8 @@ export type ApiCore = {
   admission: AdmissionChain
   clock: Clock
   log: Log
+  /** undefined: a control plane without machines. */
+  kubelet?: NodeConnection | undefined
 }
 
 /** Who asks, and where warnings and audit annotations go. */

@@ -21,6 +21,7 @@ import { RequestHandler } from './http/handler.ts'
 import { BASE_TLS, createListener } from './http/listener.ts'
 import { KindRegistry } from './kind-registry.ts'
 import { Metrics } from './metrics.ts'
+import type { NodeConnection } from './node-proxy/connection.ts'
 import { OpenApi } from './openapi/openapi.ts'
 import { evictPod } from './subresources/eviction.ts'
 import { bindPod } from './subresources/pod-writes.ts'
@@ -55,6 +56,8 @@ export type ApiServerOptions = {
   port: number
   /** Certificate, key, client CAs; replaced later with `setSecureContext`. */
   tls: SecureContextOptions
+  /** How kubelets are reached and verified; without it there are no machines. */
+  kubelet?: NodeConnection
   /** Address clients are told in /api; default host:port. */
   serverAddress?: string
 }
@@ -86,6 +89,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
     kinds,
     clock: o.clock,
     log: o.log,
+    kubelet: o.kubelet,
     get admission() {
       return admission
     },

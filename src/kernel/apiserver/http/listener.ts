@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { isStreamUpgrade, serveUpgrades } from '../../streams/upgrade.ts'
 
 export const BASE_TLS: SecureContextOptions = { minVersion: 'TLSv1.2' }
 
@@ -44,9 +45,11 @@ export function createListener(tls: SecureContextOptions, handle: RequestListene
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 2000,
       noDelay: true,
+      shouldUpgradeCallback: isStreamUpgrade,
     },
     handle,
   )
+  server.on('upgrade', serveUpgrades(handle))
   server.timeout = STALLED_MS
   server.maxConnections = MAX_CONNECTIONS
   // Headers above a maximum count would be dropped in silence, Impersonate-User too: their size is the limit.

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, notFound } from '../../api/status.ts'
 import { namespaceOf, numberParameter, type ResourceRequest } from '../http/resource-request.ts'
+import { connectPod } from '../node-proxy/pod-connect.ts'
 import { isTrue } from '../request-info.ts'
 import { admissionRequest } from '../verbs/admission-request.ts'
 import { current } from '../verbs/update.ts'
@@ -8,19 +9,22 @@ import { current } from '../verbs/update.ts'
 /** Subresources that lead to what runs behind the object, and never to the object itself. */
 export const CONNECT: ReadonlySet<string> = new Set(['log', 'exec', 'attach', 'portforward', 'proxy'])
 
-/**
- * Always rejects with ApiError. What a pod without a node is answered is Kubernetes' sentence; without machines nothing
- * is behind the others either. The object's own content is not for who may only connect.
- */
-export async function connect(r: ResourceRequest): Promise<never> {
+/** Subresources whose GET is more than a look. */
+const INTERACTIVE: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward'])
+
+/** The object's own content is not for who may only connect. Rejects with ApiError until an answer has begun. */
+export async function connect(r: ResourceRequest): Promise<void> {
   const { core, kind, info } = r
   const { group, plural } = kind.definition
+  // A WebSocket begins with a GET, which must not make a command of what may only be read (KEP-4006, since 1.35).
+  if (info.verb === 'get' && INTERACTIVE.has(info.subresource)) await r.caller.authorizeCreate()
   await admit(r)
   const entry = await current(core, kind, namespaceOf(r), info.name)
   if (entry === undefined) throw notFound(group, plural, info.name)
   const object = entry.shared()
   if (plural === 'services')
     throw new ApiError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(info.name)}`)
+  if (plural === 'pods' && info.subresource !== 'proxy') return connectPod(r, object)
   const { nodeName } = (object['spec'] ?? {}) as { nodeName?: string }
   if (plural === 'pods' && !nodeName) throw badRequest(`pod ${info.name} does not have a host assigned`)
   const node = plural === 'pods' ? nodeName : info.name
