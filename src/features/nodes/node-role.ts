@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { KubeObject } from '../../kernel/api/object.ts'
 import type { ResourceId } from '../../kernel/client/client.ts'
 import { sleep, systemTimers } from '../../kernel/controller/timers.ts'
@@ -42,8 +43,9 @@ export const nodeRole: ControllerFactory = ({ client, log }) => ({
       try {
         for (const [id, object] of objects)
           await client.patch(id, '', NAME, 'apply', object as KubeObject, { fieldManager: 'rampart', force: true })
-        return
+        await once(signal, 'abort')
       } catch (error) {
+        if (signal.aborted) return
         log('warn', `${NAME}: ${(error as Error).message}; trying again`)
         await sleep(systemTimers, RETRY_MS, signal)
       }
