@@ -34,7 +34,7 @@ export type BootPlan = {
   hierarchies: readonly CgroupHierarchy[]
   /** Name of its cgroup below every root. */
   cgroup: string
-  /** What else of the kernel's files may be read only. */
+  /** What of the kernel's files may only be read: its settings belong to the host, those of the network to the machine. */
   readOnly: readonly string[]
   /** Top-level names that are links on a host whose /usr is merged: bin → usr/bin. */
   rootLinks: readonly { name: string; target: string }[]
@@ -66,9 +66,6 @@ export function bootSteps(plan: BootPlan): BootStep[] {
         tmpfs('/dev', 'nosuid,mode=755,size=1m'),
         tmpfs('/run', 'nosuid,nodev,mode=755'),
         tmpfs('/tmp', 'nosuid,nodev,mode=1777'),
-        // The kernel's own settings belong to the host; those of the network are the machine's.
-        bindMount('/proc/sys', '/proc/sys', true),
-        bindMount('/proc/sys/net', '/proc/sys/net', false),
         ...plan.readOnly.map((path) => bindMount(path, path, true)),
       ],
     },

@@ -1,3 +1,7 @@
+export { ensureImages, type ImportTarget, importImages, localTarget, sshTarget } from './image/import.ts'
+export { fullImageName, type OciImage, ociArchive } from './image/oci-image.ts'
+export { BUSYBOX_IMAGE, smallImages } from './image/small-images.ts'
+export { type ImageSource, openImageSource } from './image/source.ts'
 export {
   createLab,
   insideNetns,

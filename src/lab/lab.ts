@@ -11,6 +11,8 @@ import {
   processesIn,
   unmountNetnsFolder,
 } from '../platform/namespaces.ts'
+import { ensureImages, type ImportTarget, localTarget } from './image/import.ts'
+import { smallImages } from './image/small-images.ts'
 import { createMachine, firstProcess, insideMachine, startMachine } from './machine.ts'
 import {
   checkMachineName,
@@ -70,6 +72,8 @@ export type Lab = {
   removeMachine: (name: string, options?: { deleteData?: boolean; graceMs?: number }) => Promise<void>
   /** Leaves nothing but the data. */
   down: (options?: { graceMs?: number }) => Promise<void>
+  /** The machines that run, as takers of images. */
+  importTargets: () => ImportTarget[]
   /** Argument array of a program inside a machine. Throws an Error when the machine is off. */
   insideMachine: (name: string, argv: readonly string[]) => string[]
 }
@@ -172,6 +176,13 @@ class MachineLab implements Lab {
     })
   }
 
+  importTargets(): ImportTarget[] {
+    const running = new Set(this.machines().flatMap((m) => (m.running ? [m.name] : [])))
+    return readRecord(this.#directory)
+      .machines.filter((m) => running.has(m.name))
+      .map((m) => this.#target(m))
+  }
+
   insideMachine(name: string, argv: readonly string[]): string[] {
     const machine = this.machines().find((m) => m.name === name)
     if (machine === undefined) throw new Error(`the lab has no machine ${JSON.stringify(name)}`)
@@ -226,6 +237,8 @@ class MachineLab implements Lab {
       0,
     )
     await connect(this.id, stale)
+    const images = smallImages()
+    images.catch(() => {}) // it is looked at when a machine is ready for them
     await Promise.all(
       off.map(async (machine) => {
         const started = performance.now()
@@ -237,9 +250,19 @@ class MachineLab implements Lab {
           hierarchies: this.#hierarchies,
           sshPublicKey,
         })
+        await ensureImages(this.#target(machine), await images)
         this.#log('info', 'machine started', { machine: machine.name, ms: Math.round(performance.now() - started) })
       }),
     )
+  }
+
+  #target(machine: MachineRecord): ImportTarget {
+    const e = this.#endpoint(machine)
+    return localTarget(machine.name, (argv) => {
+      const pid = firstProcess(e)
+      if (pid === undefined) throw new Error(`${machine.name} is off`)
+      return insideMachine(pid, argv)
+    })
   }
 
   /** The link goes with the machine's namespace, but in the kernel's own time. */

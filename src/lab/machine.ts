@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -60,13 +70,18 @@ export async function startMachine(options: StartOptions): Promise<void> {
     disk: folders.disk,
     hierarchies,
     cgroup,
-    readOnly: KERNEL_FILES.filter((path) => existsSync(path)),
+    readOnly: kernelFiles(),
     rootLinks: rootLinks(),
     files: [...machineFiles(identity), ...hostFiles()],
   })
   writePrivate(folders.boot, JSON.stringify(steps))
   const failed = boot(endpoint, folders)
   await Promise.race([failed, ready(endpoint, folders)])
+}
+
+function kernelFiles(): string[] {
+  const settings = readdirSync('/proc/sys').filter((name) => name !== 'net')
+  return [...settings.map((name) => `/proc/sys/${name}`), ...KERNEL_FILES].filter((path) => existsSync(path))
 }
 
 /** Rejects when the machine ends; never resolves. The machine outlives this process. */
