@@ -1,8 +1,12 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
 import type { KubeObject } from '../../api/object.ts'
 import { badRequest } from '../../api/status.ts'
+import { demandWebSocket } from '../../streams/channels.ts'
 import { type BackendAnswer, exchange } from '../../streams/exchange.ts'
-import { demandUpgrade, passThrough, upgradeHeaders } from '../../streams/pass-through.ts'
+import { demandUpgrade, type Front, passThrough, upgradeHeaders } from '../../streams/pass-through.ts'
+import { SPDY_EXEC_HEADERS, translate, translatedProtocol } from '../../streams/translate.ts'
+import { isTunnel, SPDY_PORT_FORWARD_HEADERS, tunnel } from '../../streams/tunnel.ts'
 import { namespaceOf, type ResourceRequest } from '../http/resource-request.ts'
 import { dialKubelet } from './connection.ts'
 import { nodeTarget } from './node-target.ts'
@@ -24,12 +28,22 @@ export async function connectPod(r: ResourceRequest, pod: KubeObject): Promise<v
   if (subresource === 'log')
     return sendLog(r, await askKubelet(r, nodeName, 'GET', `/containerLogs/${at}/${container}?${log}`, {}))
   if (r.core.kubelet !== undefined) demandUpgrade(r.req)
-  const path =
-    subresource === 'portforward'
-      ? `/portForward/${at}`
-      : `/${subresource}/${at}/${container}?${streamQuery(streamOptions(query), query.getAll('command'))}`
-  const front = { req: r.req, res: r.res, onOpen: r.onLongRunning }
-  return passThrough(front, await askKubelet(r, nodeName, r.req.method ?? 'POST', path, upgradeHeaders(r.req)))
+  const front: Front = { req: r.req, res: r.res, onOpen: r.onLongRunning }
+  const ask = (path: string, headers: OutgoingHttpHeaders, method = 'POST'): Promise<BackendAnswer> =>
+    askKubelet(r, nodeName, method, path, headers)
+  if (subresource === 'portforward') {
+    const ports = query.getAll('ports').join(',')
+    const path = `/portForward/${at}${ports === '' ? '' : `?${new URLSearchParams({ port: ports })}`}`
+    if (!isTunnel(r.req)) return passThrough(front, await ask(path, upgradeHeaders(r.req), r.req.method))
+    demandWebSocket(r.req)
+    return tunnel(front, await ask(path, SPDY_PORT_FORWARD_HEADERS))
+  }
+  const options = streamOptions(query)
+  const path = `/${subresource}/${at}/${container}?${streamQuery(options, query.getAll('command'))}`
+  const protocol = translatedProtocol(r.req)
+  if (protocol === undefined) return passThrough(front, await ask(path, upgradeHeaders(r.req), r.req.method))
+  demandWebSocket(r.req)
+  return translate(front, protocol, options, await ask(path, SPDY_EXEC_HEADERS))
 }
 
 async function askKubelet(
@@ -37,7 +51,7 @@ async function askKubelet(
   nodeName: string,
   method: string,
   path: string,
-  headers: Parameters<typeof exchange>[1]['headers'] & object,
+  headers: OutgoingHttpHeaders,
 ): Promise<BackendAnswer> {
   const { target, connection } = await nodeTarget(r.core, nodeName)
   const socket = await dialKubelet(target, connection)
