@@ -1,0 +1,2 @@
+export type { Pods } from './pods.ts'
+export { createPods, podTask } from './pods.ts'
