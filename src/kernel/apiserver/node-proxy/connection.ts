@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { isIP, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { ApiError } from '../../api/status.ts'
 import { COMMON_NAME, nameAttributes, rawSubject } from '../../authn/certificate-reader.ts'
@@ -12,7 +11,7 @@ export type NodeConnection = {
   /** PEM: who the API server is to a kubelet. */
   clientCertificate: () => { cert: string; key: string }
   /** Another way to a machine than a plain TCP connection from here. */
-  dial?: (host: string, port: number) => Promise<Duplex>
+  dial?: (host: string, port: number) => Promise<Socket>
 }
 
 /** Where a machine's kubelet listens, by its Node object. */
@@ -73,7 +72,7 @@ async function dialled(
   host: string,
   port: number,
   where: string,
-): Promise<Duplex> {
+): Promise<Socket> {
   try {
     return await dial(host, port)
   } catch (error) {

@@ -1,5 +1,4 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-import { isIP } from 'node:net'
 import type { KubeObject } from '../../api/object.ts'
 import { badRequest } from '../../api/status.ts'
 import { demandWebSocket } from '../../streams/channels.ts'
@@ -9,12 +8,11 @@ import { SPDY_EXEC_HEADERS, translate, translatedProtocol } from '../../streams/
 import { isTunnel, SPDY_PORT_FORWARD_HEADERS, tunnel } from '../../streams/tunnel.ts'
 import { namespaceOf, type ResourceRequest } from '../http/resource-request.ts'
 import { dialKubelet } from './connection.ts'
+import { hostPort } from './http-proxy.ts'
 import { nodeTarget } from './node-target.ts'
 import { chooseContainer } from './pod-container.ts'
 import { sendLog } from './pod-log.ts'
 import { logQuery, streamOptions, streamQuery } from './pod-options.ts'
-
-const hostOf = (host: string, port: number): string => `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 
 /** log, exec, attach and portforward of a pod: at the kubelet of its node. */
 export async function connectPod(r: ResourceRequest, pod: KubeObject): Promise<void> {
@@ -55,6 +53,6 @@ async function askKubelet(
 ): Promise<BackendAnswer> {
   const { target, connection } = await nodeTarget(r.core, nodeName)
   const socket = await dialKubelet(target, connection)
-  const host = hostOf(target.host, target.port)
+  const host = hostPort(target.host, target.port)
   return await exchange(socket, { method, path, host, headers, signal: r.caller.signal })
 }

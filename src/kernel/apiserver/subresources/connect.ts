@@ -1,7 +1,8 @@
 import type { KubeObject } from '../../api/object.ts'
-import { ApiError, badRequest, notFound } from '../../api/status.ts'
+import { notFound } from '../../api/status.ts'
 import { namespaceOf, numberParameter, type ResourceRequest } from '../http/resource-request.ts'
 import { connectPod } from '../node-proxy/pod-connect.ts'
+import { connectProxy } from '../node-proxy/proxy-connect.ts'
 import { isTrue } from '../request-info.ts'
 import { admissionRequest } from '../verbs/admission-request.ts'
 import { current } from '../verbs/update.ts'
@@ -19,16 +20,10 @@ export async function connect(r: ResourceRequest): Promise<void> {
   // A WebSocket begins with a GET, which must not make a command of what may only be read (KEP-4006, since 1.35).
   if (info.verb === 'get' && INTERACTIVE.has(info.subresource)) await r.caller.authorizeCreate()
   await admit(r)
+  if (info.subresource === 'proxy') return connectProxy(r)
   const entry = await current(core, kind, namespaceOf(r), info.name)
   if (entry === undefined) throw notFound(group, plural, info.name)
-  const object = entry.shared()
-  if (plural === 'services')
-    throw new ApiError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(info.name)}`)
-  if (plural === 'pods' && info.subresource !== 'proxy') return connectPod(r, object)
-  const { nodeName } = (object['spec'] ?? {}) as { nodeName?: string }
-  if (plural === 'pods' && !nodeName) throw badRequest(`pod ${info.name} does not have a host assigned`)
-  const node = plural === 'pods' ? nodeName : info.name
-  throw new ApiError('ServiceUnavailable', `node ${JSON.stringify(node)} has no kubelet that this API server can reach`)
+  return connectPod(r, entry.shared())
 }
 
 /** CONNECT is admitted before anybody looks whether the object is there; reading a log is a get. */
