@@ -1,4 +1,5 @@
 import type { Feature } from '../../kernel/feature.ts'
+import { nodeCertificateApproval } from './approval/approver.ts'
 import { startNodeAuthorizer } from './authorizer/runtime.ts'
 import { taintNewNodes } from './lifecycle/new-nodes.ts'
 import { nodeIpam } from './lifecycle/node-ipam.ts'
@@ -16,5 +17,5 @@ export const nodes: Feature = {
     if (lookup === undefined) throw new Error('NodeRestriction needs the lookup of the server it stands in')
     return [taintNewNodes, nodeRestriction({ lookup, client })]
   },
-  controllers: [nodeRole, nodeIpam, nodeLifecycle(), orphanedPods(), scheduler()],
+  controllers: [nodeRole, nodeCertificateApproval, nodeIpam, nodeLifecycle(), orphanedPods(), scheduler()],
 }

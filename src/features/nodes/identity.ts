@@ -1,6 +1,8 @@
 import type { UserInfo } from '../../kernel/authn/types.ts'
 
 export const NODES_GROUP = 'system:nodes'
+/** Bearers of bootstrap tokens. */
+export const BOOTSTRAPPERS_GROUP = 'system:bootstrappers'
 export const NODE_USER_PREFIX = 'system:node:'
 
 /** Whether the caller is a machine, and which: user `system:node:NAME` in the group `system:nodes`. */

@@ -109,7 +109,8 @@ function attribute(oid: string, value: string, maximum: number): Buffer {
   return setOf(sequence(objectIdentifier(oid), utf8String(value)))
 }
 
-function name(subject: Subject): Uint8Array {
+/** DER of a Name (RFC 5280 section 4.1.2.4): each organization, then the common name. Throws CertificateError. */
+export function encodeName(subject: Subject): Uint8Array {
   if ('der' in subject) return subject.der
   const organizations = (subject.organizations ?? []).map((o) => attribute('2.5.4.10', o, 1024))
   return sequence(...organizations, attribute('2.5.4.3', subject.commonName, 1024))
@@ -143,7 +144,8 @@ function ascii(kind: string, value: string): Buffer {
   return Buffer.from(value, 'ascii')
 }
 
-function generalNames(sans: SubjectAltNames): Buffer[] {
+/** DER of each GeneralName (RFC 5280 section 4.2.1.6). Throws CertificateError. */
+export function generalNames(sans: SubjectAltNames): Buffer[] {
   const dns = (sans.dns ?? []).map((value) => {
     if (value.length > 253 || !DNS_NAME.test(value))
       throw new CertificateError('invalid-san', `${JSON.stringify(value)} is no DNS name`)
@@ -196,7 +198,7 @@ export function issueCertificate(request: CertificateRequest): X509Certificate {
   if (!isSelfSigned(issuer) && !issuer.certificate.ca)
     throw new CertificateError('invalid-issuer', 'the issuer is not a certificate authority')
   const scheme = signatureScheme(signingKey)
-  const subject = name(request.subject)
+  const subject = encodeName(request.subject)
   const keyIdentifier = subjectKeyIdentifier(publicKey)
   const issuerIdentifier = isSelfSigned(issuer) ? keyIdentifier : keyIdentifierOf(issuer.certificate)
 
