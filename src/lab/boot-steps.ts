@@ -49,8 +49,8 @@ export function bootSteps(plan: BootPlan): BootStep[] {
     ...hierarchies.map(
       (h): BootStep => ({ do: 'put', path: `${h.mountPoint}/${plan.cgroup}/cgroup.procs`, content: '0' }),
     ),
-    { do: 'run', argv: ['mount', '--bind', disk, disk] },
-    { do: 'run', argv: ['mount', '--options', 'bind,ro', '/usr', `${disk}/usr`] },
+    { do: 'run', argv: ['mount', '--no-mtab', '--bind', disk, disk] },
+    { do: 'run', argv: ['mount', '--no-mtab', '--options', 'bind,ro', '/usr', `${disk}/usr`] },
     { do: 'enter', root: disk },
     ...plan.rootLinks.map(({ name, target }): BootStep => ({ do: 'link', path: `/${name}`, target })),
     ...['/proc', '/sys', '/dev', '/run', '/tmp', '/etc', '/var', '/opt', '/home', '/srv', '/mnt', '/media'].map(

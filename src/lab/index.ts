@@ -12,4 +12,4 @@ export {
   spawnInside,
 } from './lab.ts'
 export { CONTAINERD_SOCKET, PAUSE_IMAGE } from './machine-files.ts'
-export { LAB_PACKAGES } from './packages.ts'
+export { findMissing, LAB_PACKAGES } from './packages.ts'

@@ -24,7 +24,6 @@ import {
   freeName,
   labId,
   labPrefix,
-  machineCgroup,
   machineFolders,
   ROUTER_ADDRESS,
   routerNetns,
@@ -145,7 +144,7 @@ class MachineLab implements Lab {
       const record = readRecord(this.#directory)
       const machine = record.machines.find((m) => m.name === name)
       if (machine === undefined) throw new Error(`the lab has no machine ${JSON.stringify(name)}`)
-      await sweep(this.#hierarchies, [machineCgroup(this.id, name)], graceMs)
+      await sweep(this.#hierarchies, () => [this.#endpoint(machine).netns], graceMs)
       await this.#unlink(this.#endpoint(machine))
       if (!deleteData) return
       rmSync(machineFolders(this.#directory, name).folder, { recursive: true, force: true })
@@ -192,7 +191,10 @@ class MachineLab implements Lab {
 
   async down({ graceMs = GRACE_MS } = {}): Promise<void> {
     await withLock(this.#directory, async () => {
-      await sweep(this.#hierarchies, labNames(this.#hierarchies, labPrefix(this.id)), graceMs)
+      const expected = readRecord(this.#directory).machines.map((m) => this.#endpoint(m).netns)
+      const fixed = [routerNetns(this.id), controlPlaneEndpoint(this.id).netns]
+      const found = (): string[] => labNames(this.#hierarchies, labPrefix(this.id))
+      await sweep(this.#hierarchies, () => [...fixed, ...expected, ...found()], graceMs)
       if (existsSync(NETNS_FOLDER_MADE) && (await unmountNetnsFolder())) forgetNetnsFolder()
     })
   }
@@ -230,12 +232,7 @@ class MachineLab implements Lab {
     )
     const off = machines.filter((m) => !running.has(m.name))
     const stale = [...off.map((m) => this.#endpoint(m)), ...(finished.has(control.name) ? [] : [control])]
-    const remains = new Set(labNames(this.#hierarchies, labPrefix(this.id)))
-    await sweep(
-      this.#hierarchies,
-      stale.map((e) => e.netns).filter((name) => remains.has(name)),
-      0,
-    )
+    await sweep(this.#hierarchies, () => stale.map((e) => e.netns), 0)
     await connect(this.id, stale)
     const images = smallImages()
     images.catch(() => {}) // it is looked at when a machine is ready for them

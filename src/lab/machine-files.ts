@@ -120,6 +120,8 @@ export function containerdConfig(): string[] {
     '  stream_server_port = "0"',
     '  enable_tls_streaming = false',
     '  disable_apparmor = true',
+    // a host may itself be confined: without CAP_SYS_RESOURCE runc could not lower it
+    '  restrict_oom_score_adj = true',
     '  [plugins."io.containerd.grpc.v1.cri".cni]',
     '    bin_dir = "/usr/lib/cni"',
     '    conf_dir = "/etc/cni/net.d"',

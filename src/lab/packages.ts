@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+
 /** What the lab runs, and the Debian package that brings it. */
 export const LAB_PACKAGES: readonly { program: string; package: string }[] = [
   { program: 'ip', package: 'iproute2' },
@@ -14,3 +16,11 @@ export const LAB_PACKAGES: readonly { program: string; package: string }[] = [
   { program: 'runc', package: 'runc' },
   { program: '/usr/lib/cni/ptp', package: 'containernetworking-plugins' },
 ]
+
+/** Packages whose program is not there. */
+export function findMissing(): string[] {
+  const folders = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
+  const found = (program: string): boolean =>
+    program.startsWith('/') ? existsSync(program) : folders.some((folder) => existsSync(`${folder}/${program}`))
+  return [...new Set(LAB_PACKAGES.filter(({ program }) => !found(program)).map((p) => p.package))]
+}

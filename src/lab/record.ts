@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writePrivate } from '../platform/files.ts'
@@ -52,6 +52,7 @@ export async function withLock<T>(directory: string, work: () => Promise<T>, tim
       if (performance.now() > deadline) throw new Error(`${lockFile(directory)}: another program is changing this lab`)
       await sleep(50)
     }
+    forgetDead(directory)
     try {
       return await work()
     } finally {
@@ -59,6 +60,15 @@ export async function withLock<T>(directory: string, work: () => Promise<T>, tim
     }
   } finally {
     rmSync(own, { force: true })
+  }
+}
+
+/** Files of programs that were killed while they waited. */
+function forgetDead(directory: string): void {
+  for (const name of readdirSync(join(directory, 'lab'))) {
+    const pid = /^lock\.(\d+)\./.exec(name)?.[1]
+    if (pid !== undefined && processStartTime(Number(pid)) === undefined)
+      rmSync(join(directory, 'lab', name), { force: true })
   }
 }
 

@@ -1,43 +1,84 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type CgroupHierarchy, cgroupNames, cgroupProcesses, removeCgroup } from '../platform/cgroups.ts'
-import { deleteNetns, namespaceId, netnsNames, netnsPath, processesIn } from '../platform/namespaces.ts'
+import {
+  deleteNetns,
+  type NamespaceId,
+  NETNS_FOLDER,
+  namespaceId,
+  netnsNames,
+  netnsPath,
+  processesIn,
+} from '../platform/namespaces.ts'
 
 const END_TIMEOUT_MS = 10_000
+/** How long nothing may be found before it is believed: a program that was just forked shows its own name only soon. */
+const QUIET_MS = 5
 
 /**
- * Ends every process that lives in the namespaces or cgroups of these names, then removes both. It looks at what there
- * is and not at what was recorded: the order in which an earlier program was killed does not matter.
+ * Ends every process that lives in the namespaces or cgroups which `remains` names, then removes both. It looks at what
+ * there is and not at what was recorded: the moment at which an earlier program was killed does not matter.
  */
 export async function sweep(
   hierarchies: readonly CgroupHierarchy[],
-  names: readonly string[],
+  remains: () => string[],
   graceMs: number,
 ): Promise<void> {
-  const ids = new Set(names.map((name) => namespaceId(netnsPath(name))).filter((id) => id !== undefined))
+  const ids = new Set<NamespaceId>()
+  const names = new Set<string>()
+  const look = (): void => {
+    for (const name of remains()) {
+      names.add(name)
+      const id = namespaceId(netnsPath(name))
+      if (id !== undefined) ids.add(id)
+    }
+  }
   const living = (): number[] => {
-    const pids = new Set(processesIn(ids).map((p) => p.pid))
+    const pids = new Set([...processesIn(ids).map((p) => p.pid), ...makersOf(names)])
     for (const name of names) for (const pid of cgroupProcesses(hierarchies, name)) pids.add(pid)
     pids.delete(process.pid)
     return [...pids]
   }
+  look()
+  if (names.size === 0) return
   if (graceMs > 0) await terminate(ids, living, graceMs)
-  // Without its name nothing enters a namespace any more; those that are inside are ended below.
-  await deleteNetns(names)
   const deadline = performance.now() + END_TIMEOUT_MS
   for (let quiet = 0; quiet < 2; ) {
+    look()
+    // Without its name nothing enters a namespace any more; those that are inside are ended by its identity.
+    await deleteNetns([...names])
     const pids = living()
-    quiet = pids.length === 0 ? quiet + 1 : 0
     for (const pid of pids) signal(pid, 'SIGKILL')
-    if (performance.now() > deadline) throw new Error(`processes do not end: ${pids.join(', ')}`)
-    await sleep(quiet > 1 ? 0 : 5)
+    const empty = [...names].map((name) => removeCgroup(hierarchies, name))
+    quiet = pids.length === 0 && empty.every((gone) => gone) ? quiet + 1 : 0
+    if (performance.now() > deadline)
+      throw new Error(`${[...names].join(', ')}: processes do not end: ${pids.join(', ')}`)
+    if (quiet < 2) await sleep(QUIET_MS)
   }
-  for (const name of names)
-    while (!removeCgroup(hierarchies, name)) {
-      if (performance.now() > deadline) throw new Error(`the cgroup ${name} does not become empty`)
-      for (const pid of cgroupProcesses(hierarchies, name)) signal(pid, 'SIGKILL')
-      await sleep(5)
-    }
+}
+
+/** Programs of a killed `up` that are about to make or enter what has one of these names. */
+function makersOf(names: ReadonlySet<string>): number[] {
+  const found: number[] = []
+  for (const entry of readdirSync('/proc')) {
+    if (!/^[1-9][0-9]*$/.test(entry)) continue
+    const [program, ...args] = commandLine(entry)
+    if (program === undefined || !MAKERS.has(basename(program))) continue
+    if (args.some((arg) => names.has(arg) || names.has(arg.replace(ENTERS, '')))) found.push(Number(entry))
+  }
+  return found
+}
+
+const MAKERS: ReadonlySet<string> = new Set(['ip', 'nsenter'])
+const ENTERS = `--net=${NETNS_FOLDER}/`
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return [] // it has ended meanwhile
+  }
 }
 
 /** Everything is asked to end; the first process of a machine is held, so that it does not start anything anew. */

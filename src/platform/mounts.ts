@@ -1,5 +1,8 @@
 /** A line of /proc/PID/mountinfo (proc_pid_mountinfo(5)): what we look at. */
 export type MountInfo = {
+  id: number
+  /** Of the mount that it was put on. */
+  parent: number
   /** What of its file system is mounted here: `/` is all of it. */
   root: string
   mountPoint: string
@@ -14,9 +17,11 @@ export function parseMounts(mountinfo: string): MountInfo[] {
   for (const line of mountinfo.split('\n')) {
     const [before, after] = line.split(' - ')
     if (before === undefined || after === undefined) continue
-    const [, , , root, mountPoint, options] = before.split(' ')
+    const [id, parent, , root, mountPoint, options] = before.split(' ')
     const [fileSystem, source, superOptions] = after.split(' ')
     found.push({
+      id: Number(id),
+      parent: Number(parent),
       root: unescaped(root ?? ''),
       mountPoint: unescaped(mountPoint ?? ''),
       options: (options ?? '').split(','),
@@ -26,6 +31,21 @@ export function parseMounts(mountinfo: string): MountInfo[] {
     })
   }
   return found
+}
+
+/** The mount that a path leads to when it is itself a mount point; not one that a later mount hides. */
+export function mountAt(mounts: readonly MountInfo[], path: string): MountInfo | undefined {
+  const ids = new Set(mounts.map((m) => m.id))
+  let current = mounts.find((m) => m.mountPoint === '/' && !ids.has(m.parent))
+  let place = ''
+  for (const name of ['', ...path.split('/').filter((n) => n !== '')]) {
+    place = place === '/' || place === '' ? `/${name}` : `${place}/${name}`
+    for (let above = current; above !== undefined; ) {
+      current = above
+      above = mounts.find((m) => m.parent === current?.id && m.mountPoint === place && m.id !== current.id)
+    }
+  }
+  return current?.mountPoint === path ? current : undefined
 }
 
 /** Blanks, tabs, line ends and backslashes stand there as three octal digits. */

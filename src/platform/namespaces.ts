@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process'
-import { type BigIntStats, readdirSync, readFileSync, rmdirSync, statfsSync, statSync, unlinkSync } from 'node:fs'
+import {
+  type BigIntStats,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { mountAt, parseMounts } from './mounts.ts'
 
 /** Where `ip netns` keeps network namespaces that have a name. */
 export const NETNS_FOLDER = '/run/netns'
@@ -91,34 +101,38 @@ export async function addNetns(names: readonly string[]): Promise<void> {
   if (wanting.length === 0) return
   const present = new Set(netnsNames(''))
   for (const name of wanting) if (present.has(name)) unlinkSync(netnsPath(name))
-  await run(['ip', '-batch', '-'], { input: wanting.map((name) => `netns add ${name}\n`).join('') })
+  await Promise.all(wanting.map((name) => run(['ip', 'netns', 'add', name])))
 }
 
 /** Removes the names; a namespace itself ends with its last process. */
 export async function deleteNetns(names: readonly string[]): Promise<void> {
   const present = new Set(netnsNames(''))
-  const mounted: string[] = []
-  for (const name of names.filter((n) => present.has(n))) {
-    if (namespaceId(netnsPath(name)) === undefined) unlinkSync(netnsPath(name))
-    else mounted.push(name)
-  }
-  if (mounted.length > 0)
-    await run(['ip', '-batch', '-'], { input: mounted.map((name) => `netns delete ${name}\n`).join('') })
+  await Promise.all(
+    names
+      .filter((name) => present.has(name))
+      .map(async (name) => {
+        if (namespaceId(netnsPath(name)) === undefined) return rmSync(netnsPath(name), { force: true })
+        try {
+          await run(['ip', 'netns', 'delete', name])
+        } catch (error) {
+          if (netnsNames('').includes(name)) throw error
+        }
+      }),
+  )
 }
 
 /** True when `ip netns` has already made NETNS_FOLDER a mount of its own, as its first `add` does. */
 export function netnsFolderIsMount(): boolean {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === NETNS_FOLDER)
+  return mountAt(parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')), NETNS_FOLDER) !== undefined
 }
 
 /** Undoes that mount, unless it is in use. True when it is gone. */
 export async function unmountNetnsFolder(): Promise<boolean> {
   if (netnsNames('').length > 0) return false
-  if (netnsFolderIsMount()) {
+  // Two programs that call `ip netns add` at the same time put one mount on the other.
+  while (netnsFolderIsMount()) {
     try {
-      await run(['umount', NETNS_FOLDER])
+      await run(['umount', '--no-mtab', NETNS_FOLDER])
     } catch (error) {
       if (netnsNames('').length > 0) return false
       throw error
