@@ -28,7 +28,7 @@ import { writePrivate } from '../platform/files.ts'
 import { createAccess, ISSUER } from './access.ts'
 import { type EtcdProcess, startEtcd } from './etcd-process.ts'
 import { historyCompaction } from './history-compaction.ts'
-import type { ControlPlaneSettings } from './settings.ts'
+import { type ControlPlaneSettings, LAB_API_PORT, LAB_LISTENER } from './settings.ts'
 import { serverVersion } from './version.ts'
 
 export type ControlPlane = {
@@ -65,6 +65,7 @@ export async function startControlPlane({
     apiServerNames: [
       ...settings.apiServerNames,
       ...(isWildcard(settings.bindAddress) ? [hostname()] : [settings.bindAddress]),
+      ...(settings.lab === undefined ? [] : [settings.lab.address]),
     ],
     serviceAddress: SERVICE_ADDRESS,
   })
@@ -108,10 +109,16 @@ export async function startControlPlane({
       clock,
       log,
       version: serverVersion(),
-      host: settings.bindAddress,
-      port: settings.port,
+      ...(settings.lab === undefined
+        ? { host: settings.bindAddress, port: settings.port }
+        : { host: settings.lab.address, port: LAB_API_PORT, inheritedListener: LAB_LISTENER }),
       tls: pki.serverContext(),
+      kubelet: {
+        ca: () => pki.kubeletServingCaPem,
+        clientCertificate: () => pki.leaf('api-server-kubelet-client'),
+      },
     })
+    const port = settings.lab?.hostPort ?? api.port
     closers.push(() => api.close())
     closers.push(
       runBackground(
@@ -125,10 +132,10 @@ export async function startControlPlane({
         stopping.signal,
       ),
     )
-    publishKubeconfig(directory, pki, settings, api.port)
-    const renewal = setInterval(() => renew(directory, pki, settings, api, log), RENEW_EVERY_MS)
+    publishKubeconfig(directory, pki, settings, port)
+    const renewal = setInterval(() => renew(directory, pki, settings, api, port, log), RENEW_EVERY_MS)
     closers.push(() => clearInterval(renewal))
-    return { port: api.port, api, store, encryption, pki, close: closeAll }
+    return { port, api, store, encryption, pki, close: closeAll }
   } catch (error) {
     await closeAll()
     throw error
@@ -232,9 +239,7 @@ function runBackground(
       factories: apiServerControllers({
         identity,
         hostname: hostname(),
-        ...(settings.bindAddress.startsWith('127.') || isWildcard(settings.bindAddress)
-          ? {}
-          : { advertise: { address: settings.bindAddress, port: api.port } }),
+        ...advertised(settings, api.port),
       }),
       context,
     },
@@ -265,6 +270,16 @@ function runBackground(
   }
 }
 
+/** Where other machines reach this API server: the Endpoints of the Service kubernetes. Loopback is nowhere for them. */
+function advertised(
+  { lab, bindAddress }: ControlPlaneSettings,
+  port: number,
+): { advertise?: { address: string; port: number } } {
+  if (lab !== undefined) return { advertise: { address: lab.address, port } }
+  if (bindAddress.startsWith('127.') || isWildcard(bindAddress)) return {}
+  return { advertise: { address: bindAddress, port } }
+}
+
 function publishKubeconfig(
   directory: string,
   pki: ControlPlanePki,
@@ -284,12 +299,13 @@ function renew(
   pki: ControlPlanePki,
   settings: ControlPlaneSettings,
   api: ApiServer,
+  port: number,
   log: Log,
 ): void {
   try {
     const issued = pki.renew()
     if (issued.includes('api-server')) api.setSecureContext(pki.serverContext())
-    if (issued.includes('admin')) publishKubeconfig(directory, pki, settings, api.port)
+    if (issued.includes('admin')) publishKubeconfig(directory, pki, settings, port)
     if (issued.length > 0) log('info', 'certificates were renewed', { certificates: issued })
   } catch (error) {
     log('error', 'certificates could not be renewed', { error: (error as Error).message })

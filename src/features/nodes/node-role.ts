@@ -15,14 +15,14 @@ const role = (name: string, rules: object[]): [ResourceId, KubeObject] => [
   ROLES,
   { apiVersion: `${GROUP}/v1`, kind: 'ClusterRole', metadata: metadata(name), rules } as unknown as KubeObject,
 ]
-const binding = (name: string, roleName: string, group: string): [ResourceId, KubeObject] => [
+const binding = (name: string, roleName: string, subject: string, kind = 'Group'): [ResourceId, KubeObject] => [
   BINDINGS,
   {
     apiVersion: `${GROUP}/v1`,
     kind: 'ClusterRoleBinding',
     metadata: metadata(name),
     roleRef: { apiGroup: GROUP, kind: 'ClusterRole', name: roleName },
-    subjects: [{ apiGroup: GROUP, kind: 'Group', name: group }],
+    subjects: [{ apiGroup: GROUP, kind, name: subject }],
   } as unknown as KubeObject,
 ]
 const metadata = (name: string): object => ({ name, labels: { 'app.kubernetes.io/managed-by': 'rampart' } })
@@ -39,6 +39,8 @@ const OBJECTS: readonly [ResourceId, KubeObject][] = [
     { apiGroups: ['certificates.k8s.io'], resources: ['certificatesigningrequests/selfnodeserver'], verbs: ['create'] },
   ]),
   binding('rampart:node-autoapprove-serving', 'rampart:node-serving', NODES_GROUP),
+  // The API server itself is asked about by kubelets, before they serve logs and streams.
+  binding('rampart:kubelet-api', 'system:kubelet-api-admin', 'kube-apiserver-kubelet-client', 'User'),
 ]
 
 /**

@@ -72,7 +72,8 @@ function plannedLeaves(options: ControlPlanePkiOptions): PlannedLeaf[] {
     leaf('api-server', 'api-server', 'kube-apiserver', { sans: servingNames(options) }),
     leaf('admin', 'client', 'kubernetes-admin', masters),
     leaf('controller-manager', 'client', 'system:kube-controller-manager'),
-    leaf('api-server-kubelet-client', 'client', 'kube-apiserver-kubelet-client', masters),
+    // RBAC lets it do what kubelets ask about (system:kubelet-api-admin), and nothing else.
+    leaf('api-server-kubelet-client', 'client', 'kube-apiserver-kubelet-client'),
     leaf('etcd-server', 'etcd', 'etcd', { sans: loopback }),
     leaf('etcd-client', 'etcd', 'kube-apiserver-etcd-client', { extKeyUsage: ['clientAuth'] }),
   ]
@@ -90,6 +91,7 @@ export class ControlPlanePki {
   readonly #leaves = new Map<LeafName, Credential>()
   readonly #serviceAccountKeys: ServiceAccountKeys
   readonly #clientAnchors: readonly string[]
+  readonly #kubeletServingAnchor: string
 
   constructor(options: ControlPlanePkiOptions) {
     this.#o = options
@@ -103,6 +105,7 @@ export class ControlPlanePki {
     this.#clientAnchors = (['client', 'kubelet-client'] as const).map((name) =>
       trustAnchor(this.issuer(name), PURPOSES[name]).toString(),
     )
+    this.#kubeletServingAnchor = trustAnchor(this.issuer('kubelet-serving'), PURPOSES['kubelet-serving']).toString()
     this.#serviceAccountKeys = openServiceAccountKeys(join(options.directory, 'service-account'))
     this.renew()
   }
@@ -174,6 +177,11 @@ export class ControlPlanePki {
   /** PEM of the anchors for client certificates: the two client authorities, not the root above them. */
   get clientCaPem(): string {
     return this.#clientAnchors.join('')
+  }
+
+  /** PEM of the anchor for kubelets' serving certificates. */
+  get kubeletServingCaPem(): string {
+    return this.#kubeletServingAnchor
   }
 
   /** What the API server listens with; for https.createServer and for setSecureContext. */

@@ -1,5 +1,5 @@
 import type { Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import { createAdmissionChain } from '../admission/chain.ts'
 import type { AdmissionStep } from '../admission/types.ts'
@@ -54,6 +54,8 @@ export type ApiServerOptions = {
   host: string
   /** 0: any free port. */
   port: number
+  /** File descriptor of a TCP socket that listens already, perhaps in another network namespace: served as well. */
+  inheritedListener?: number
   /** Certificate, key, client CAs; replaced later with `setSecureContext`. */
   tls: SecureContextOptions
   /** How kubelets are reached and verified; without it there are no machines. */
@@ -150,6 +152,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
   })
   const { server, sockets } = createListener(o.tls, handler.handle)
   await listen(server, o.host, o.port)
+  const inherited = o.inheritedListener === undefined ? undefined : await listenToo(server, o.inheritedListener)
   return {
     port: (server.address() as AddressInfo).port,
     core,
@@ -160,6 +163,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
       closing = true
       handler.close()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      inherited?.close()
       server.closeIdleConnections()
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy()
@@ -179,6 +183,19 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     server.listen(port, host, 4096, () => {
       server.off('error', reject)
       resolve()
+    })
+  })
+}
+
+/** Connections to the socket are handed to the server, which limits and serves them as its own. */
+function listenToo(server: Server, fd: number): Promise<TcpServer> {
+  const second = createServer({ noDelay: true }, (socket) => void server.emit('connection', socket))
+  second.maxConnections = server.maxConnections
+  return new Promise((resolve, reject) => {
+    second.once('error', reject)
+    second.listen({ fd }, () => {
+      second.off('error', reject)
+      resolve(second)
     })
   })
 }
