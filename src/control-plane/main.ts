@@ -1,13 +1,13 @@
 /** The control plane's process. Arguments: data folder, file with its settings, file for the reason of a failed start. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { jsonLog, keepLogSmall } from '../kernel/log.ts'
 import { lockDirectory } from '../kernel/store/lock.ts'
 import { writePrivate } from '../platform/files.ts'
 import { processStartTime } from '../platform/process.ts'
 import { controlHandlers } from './control-handlers.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { controlSocketPath, serveControl } from './control-socket.ts'
-import { jsonLog, keepLogSmall } from './log.ts'
 import type { ControlPlaneSettings } from './settings.ts'
 
 const [directory = '', settingsFile = '', failureFile = ''] = process.argv.slice(2)

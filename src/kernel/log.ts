@@ -1,5 +1,5 @@
 import { copyFileSync, fstatSync, statSync, truncateSync } from 'node:fs'
-import type { Log } from '../kernel/feature.ts'
+import type { Log } from './feature.ts'
 
 /** Lines of JSON on stdout, which `rampart up` has opened as the log file. */
 export function jsonLog(level: 'debug' | 'info'): Log {
