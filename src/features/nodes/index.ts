@@ -1,3 +1,3 @@
 export { nodes } from './feature.ts'
 export { nodeIdentity } from './identity.ts'
-export { CLUSTER_CIDR } from './lifecycle/node-ipam.ts'
+export { CLUSTER_CIDR } from './lifecycle/cluster-cidr.ts'

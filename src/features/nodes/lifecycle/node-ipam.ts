@@ -6,11 +6,8 @@ import { runLoop } from '../../../kernel/controllers/run-loop.ts'
 import type { ControllerFactory } from '../../../kernel/feature.ts'
 import { recordEvent } from '../events.ts'
 import { NODES } from '../resource-ids.ts'
+import { CLUSTER_CIDR, NODE_CIDR_BITS } from './cluster-cidr.ts'
 import { freeBlock, type Ipv4Cidr, parseIpv4Cidr, printIpv4Cidr } from './pod-cidr.ts'
-
-/** Where pods get their addresses, and how much of it a machine gets. */
-export const CLUSTER_CIDR = '10.244.0.0/16'
-export const NODE_CIDR_BITS = 24
 
 const cidrOf = (node: KubeObject): string | undefined => node['spec']?.podCIDR as string | undefined
 
