@@ -14,6 +14,7 @@ import {
 import { ensureImages, type ImportTarget, localTarget } from './image/import.ts'
 import { smallImages } from './image/small-images.ts'
 import { createMachine, firstProcess, insideMachine, startMachine } from './machine.ts'
+import { findMissing } from './packages.ts'
 import {
   checkMachineName,
   controlPlaneEndpoint,
@@ -119,6 +120,7 @@ class MachineLab implements Lab {
 
   async up({ machines, sshPublicKey }: LabUpOptions): Promise<LabMachine[]> {
     checkPublicKey(sshPublicKey)
+    requirePrograms()
     return withLock(this.#directory, async () => {
       const record = readRecord(this.#directory)
       await this.#register(record, Math.max(0, machines - record.machines.length))
@@ -272,6 +274,12 @@ class MachineLab implements Lab {
 function checkPublicKey(line: string): void {
   if (!/^(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]+={0,2}( [^\n\r]*)?$/.test(line))
     throw new Error('the SSH public key is not one line of an authorized_keys file (TYPE BASE64 [COMMENT])')
+}
+
+function requirePrograms(): void {
+  if (process.getuid?.() !== 0) throw new Error('the lab needs root: it makes namespaces and mounts')
+  const missing = findMissing()
+  if (missing.length > 0) throw new Error(`the lab needs packages that are not installed: ${missing.join(', ')}`)
 }
 
 function rememberNetnsFolder(): void {

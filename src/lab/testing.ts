@@ -21,13 +21,14 @@ export const insideOwnHost = (): boolean => process.env[INSIDE] !== undefined
  * Runs this test file again in a host of its own: own processes, links, mounts and /run, so that before and after can be
  * compared to the last line while other programs go on. The first process is a shell, as somebody must reap orphans.
  */
-export function runInOwnHost(file: string, timeoutMs: number): void {
+export function runInOwnHost(file: string, timeoutMs: number, setup: string = 'true'): void {
   const folder = mkdtempSync(join(tmpdir(), `rampart-lab-${process.pid}-`))
   // The test runner's own settings would make the inner run report to it instead of printing.
   const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...environment } = process.env
   const test = [process.execPath, '--test', '--test-isolation=none', '--test-reporter=spec', file]
   const namespaces = ['--mount', '--net', '--pid', '--ipc', '--uts', '--fork', '--kill-child=SIGKILL', '--mount-proc']
-  const first = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/lock && ip link set lo up && { "$@"; exit $?; }'
+  const run = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/lock && ip link set lo up'
+  const first = `${run} && ${setup} && { "$@"; exit $?; }`
   try {
     const { status, signal, stdout, stderr } = spawnSync('unshare', [...namespaces, 'sh', '-c', first, 'sh', ...test], {
       env: { ...environment, [INSIDE]: folder },

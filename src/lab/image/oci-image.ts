@@ -84,7 +84,7 @@ const tagOf = (name: string): string => /:([^/:]+)$/.exec(name)?.[1] ?? 'latest'
 
 const HOST = /^(localhost|[^/]*[.:][^/]*)$/
 const REFERENCE =
-  /^(?<host>[a-zA-Z0-9.-]+(:[0-9]+)?)\/(?<path>[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*):(?<tag>[\w][\w.-]{0,127})$/
+  /^(?<host>[a-zA-Z0-9]+([.-]+[a-zA-Z0-9]+)*(:[0-9]+)?)\/(?<path>[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*):(?<tag>[\w][\w.-]{0,127})$/
 
 /**
  * The full name of an image, as containerd keeps it: `web` is `docker.io/library/web:latest`. Throws an Error for what
