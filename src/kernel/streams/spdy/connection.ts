@@ -51,6 +51,8 @@ export class SpdyConnection {
       forget: (id) => this.#streams.delete(id),
     }
     socket.on('error', () => socket.destroy())
+    // Also when a reader who does not read holds up what came before.
+    socket.once('close', () => this.#cutStreams())
     this.done = this.#run()
   }
 
@@ -80,8 +82,15 @@ export class SpdyConnection {
   /** Says goodbye; what was written before still goes out. */
   close(): void {
     if (this.#closed) return
-    this.#write(encode.goAway(this.#lastPeerId, 0))
+    this.#leave(encode.goAway(this.#lastPeerId, 0))
+  }
+
+  #leave(goodbye: Buffer): void {
+    if (this.#socket.destroyed) return
+    this.#write(goodbye)
     this.#socket.end()
+    // What a peer still sends is not read by anybody, and must not keep the socket.
+    if (this.#closed) this.#socket.resume()
     const timer = setTimeout(() => this.#socket.destroy(), CLOSE_TIMEOUT_MS)
     this.#socket.once('close', () => clearTimeout(timer))
   }
@@ -95,18 +104,23 @@ export class SpdyConnection {
     const decoder = new FrameDecoder()
     try {
       if (this.#o.head !== undefined && this.#o.head.length > 0) await this.#take(decoder, this.#o.head)
-      for await (const chunk of this.#socket as AsyncIterable<Buffer>) await this.#take(decoder, chunk)
+      const chunks = this.#socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+      for await (const chunk of chunks) await this.#take(decoder, chunk)
     } catch (error) {
       problem = error as Error
-      if (problem instanceof SpdyError) this.#write(encode.goAway(this.#lastPeerId, RST.protocolError))
     }
     this.#closed = true
     this.#inflater.close()
     for (const { reject } of this.#pending.values())
       reject(problem instanceof SpdyError ? problem : new SpdyError('the connection was closed'))
-    for (const stream of [...this.#streams.values()]) stream.cut()
-    this.#socket.destroy()
+    this.#cutStreams()
+    if (problem instanceof SpdyError) this.#leave(encode.goAway(this.#lastPeerId, RST.protocolError))
+    else this.#socket.destroy()
     return problem
+  }
+
+  #cutStreams(): void {
+    for (const stream of [...this.#streams.values()]) stream.cut()
   }
 
   async #take(decoder: FrameDecoder, chunk: Buffer): Promise<void> {

@@ -62,6 +62,7 @@ export class SpdyStream extends Duplex {
   cut(): void {
     this.#cut = true
     this.endReading()
+    this.#wanted?.()
     if (!this.writableEnded) this.end()
   }
 
