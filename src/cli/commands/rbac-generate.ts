@@ -3,6 +3,7 @@ import { PermissionSet } from '../../features/rbac/diff/permission-set.ts'
 import { generatedList, generatedYaml } from '../../features/rbac/generate/document.ts'
 import type { NamesMode } from '../../features/rbac/generate/names.ts'
 import { wrongRoleName } from '../../features/rbac/generate/role-name.ts'
+import { roleWriterRemarks } from '../../features/rbac/generate/role-writers.ts'
 import { generateRoles } from '../../features/rbac/generate/roles.ts'
 import { Usage, UsageLimitError, type UsageSummary } from '../../features/rbac/generate/usage.ts'
 import { bootstrapPolicy } from '../../features/rbac/index.ts'
@@ -60,7 +61,7 @@ export async function rbacGenerate(flags: GenerateFlags): Promise<void> {
     ...(flags.withoutDefaults ? { heldAnyway: heldByEverybody() } : {}),
   })
   const summary = usage.summary()
-  for (const remark of remarks(summary)) say(remark)
+  for (const remark of [...remarks(summary), ...roleWriterRemarks(generated)]) say(remark)
   if (generated.roles.length === 0) {
     process.exitCode = 1
     say('the log shows nothing that those asked for would need a role for')

@@ -138,7 +138,7 @@ function kind(
     namespaced,
     schema: `io.k8s.api.rbac.v1.${name}`,
     columns,
-    strategy: { nameFormat: 'path-segment', ...strategy },
+    strategy: { nameFormat: 'path-segment', allowCreateOnUpdate: true, ...strategy },
   }
 }
 

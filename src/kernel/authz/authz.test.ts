@@ -119,6 +119,8 @@ test('SubjectAccessReview asks about its user, SelfSubjectAccessReview about the
   ])
 })
 
+const requirement = (key: string, operator: string, ...values: string[]): object => ({ key, operator, values })
+
 test('denied and undecided are different answers', async () => {
   const spec = { user: 'bob', resourceAttributes: { verb: 'get', resource: 'pods' } }
   assert.deepEqual((await answerSubjectAccessReview(review(spec), recording(DENY).chain))['status'], {
@@ -130,6 +132,58 @@ test('denied and undecided are different answers', async () => {
     allowed: false,
   })
 })
+
+const SELECTORS: [title: string, attributes: object, selector: object[] | undefined, error: string | undefined][] = [
+  ['none', {}, undefined, undefined],
+  [
+    'requirements',
+    { fieldSelector: { requirements: [requirement('spec.nodeName', 'In', 'n1'), requirement('a', 'NotIn', '')] } },
+    [
+      { field: 'spec.nodeName', equal: true, value: 'n1' },
+      { field: 'a', equal: false, value: '' },
+    ],
+    undefined,
+  ],
+  [
+    'raw',
+    { fieldSelector: { rawSelector: 'spec.nodeName=n1,a!=b' }, labelSelector: { rawSelector: 'x in (y)' } },
+    [
+      { field: 'spec.nodeName', equal: true, value: 'n1' },
+      { field: 'a', equal: false, value: 'b' },
+    ],
+    undefined,
+  ],
+  [
+    'some that fields do not know',
+    { fieldSelector: { requirements: [requirement('a', 'In', 'b'), requirement('c', 'In', 'd', 'e')] } },
+    [{ field: 'a', equal: true, value: 'b' }],
+    'spec.resourceAttributes.fieldSelector partially ignored due to parse error',
+  ],
+  [
+    'nothing that can be read',
+    { fieldSelector: { rawSelector: 'nonsense' }, labelSelector: { rawSelector: 'a in' } },
+    undefined,
+    'spec.resourceAttributes.fieldSelector ignored due to parse error; spec.resourceAttributes.labelSelector ignored due to parse error',
+  ],
+  [
+    'existence',
+    { fieldSelector: { requirements: [requirement('a', 'Exists')] } },
+    undefined,
+    'spec.resourceAttributes.fieldSelector ignored due to parse error',
+  ],
+]
+for (const [title, attributes, selector, error] of SELECTORS)
+  test(`reviews ask with the selector of the request: ${title}`, async () => {
+    const { chain, asked } = recording(ALLOW)
+    const spec = { user: 'bob', resourceAttributes: { verb: 'list', resource: 'pods', ...attributes } }
+    const { status } = await answerSubjectAccessReview(review(spec), chain)
+    assert.deepEqual((asked[0] as { fieldSelector?: object }).fieldSelector, selector)
+    assert.deepEqual(status, {
+      allowed: true,
+      reason: 'yes',
+      ...(error === undefined ? {} : { evaluationError: error }),
+    })
+  })
 
 test('SelfSubjectRulesReview joins what the authorizers list, and says what they cannot', () => {
   const lists: Authorizer = {
@@ -155,6 +209,28 @@ test('SelfSubjectRulesReview joins what the authorizers list, and says what they
   ]
   assert.equal(mute.incomplete, true)
   assert.match(mute.evaluationError, /says cannot list its rules/)
+})
+
+test('what went wrong on the way to a whole list does not make it incomplete', () => {
+  const lists: Authorizer = {
+    name: 'lists',
+    authorize: () => next(),
+    rulesFor: () => ({ resourceRules: [], nonResourceRules: [], error: 'role "x" not found' }),
+  }
+  const cannot: Authorizer = {
+    name: 'cannot',
+    authorize: () => next(),
+    rulesFor: () => ({ resourceRules: [], nonResourceRules: [], incomplete: 'not able to' }),
+  }
+  const statusOf = (...authorizers: Authorizer[]): object =>
+    answerSelfSubjectRulesReview(review({ namespace: 'shop' }), createAuthorizerChain(authorizers), ann)['status']
+  const empty = { resourceRules: [], nonResourceRules: [] }
+  assert.deepEqual(statusOf(lists), { ...empty, incomplete: false, evaluationError: 'role "x" not found' })
+  assert.deepEqual(statusOf(cannot, lists), {
+    ...empty,
+    incomplete: true,
+    evaluationError: 'not able to; role "x" not found',
+  })
 })
 
 test('SelfSubjectReview', () => {

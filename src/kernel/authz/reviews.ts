@@ -2,6 +2,7 @@ import type { KubeObject } from '../api/object.ts'
 import { badRequest } from '../api/status.ts'
 import type { UserInfo } from '../authn/types.ts'
 import type { AuthorizerChain } from './chain.ts'
+import { reviewedSelectors, type SelectorAttributes } from './review-selectors.ts'
 import type { Attributes, Decision } from './types.ts'
 
 type Spec = {
@@ -13,6 +14,8 @@ type Spec = {
     resource?: string
     subresource?: string
     name?: string
+    fieldSelector?: SelectorAttributes | null
+    labelSelector?: SelectorAttributes | null
   }
   nonResourceAttributes?: { path?: string; verb?: string }
   user?: string
@@ -21,35 +24,45 @@ type Spec = {
   extra?: Record<string, string[]>
 }
 
-function attributesOf(spec: Spec, user: UserInfo): Attributes {
+type Question = { attributes: Attributes /** What of the question could not be read. */; problems: readonly string[] }
+
+function questionOf(spec: Spec, user: UserInfo): Question {
   const r = spec.resourceAttributes
-  if (r !== undefined)
-    return {
-      resourceRequest: true,
-      user,
-      verb: r.verb ?? '',
-      apiGroup: r.group ?? '',
-      apiVersion: r.version || '*',
-      resource: r.resource ?? '',
-      subresource: r.subresource ?? '',
-      namespace: r.namespace ?? '',
-      name: r.name ?? '',
-    }
-  return {
-    resourceRequest: false,
-    user,
-    verb: spec.nonResourceAttributes?.verb ?? '',
-    path: spec.nonResourceAttributes?.path ?? '',
+  if (r === undefined || r === null) {
+    const { verb = '', path = '' } = spec.nonResourceAttributes ?? {}
+    return { attributes: { resourceRequest: false, user, verb, path }, problems: [] }
   }
+  const { problems, ...selectors } = reviewedSelectors(r.fieldSelector, r.labelSelector)
+  const attributes: Attributes = {
+    resourceRequest: true,
+    user,
+    verb: r.verb ?? '',
+    apiGroup: r.group ?? '',
+    apiVersion: r.version || '*',
+    resource: r.resource ?? '',
+    subresource: r.subresource ?? '',
+    namespace: r.namespace ?? '',
+    name: r.name ?? '',
+    ...selectors,
+  }
+  return { attributes, problems }
 }
 
-function statusOf(decision: Decision): { allowed: boolean; denied?: boolean; reason?: string } {
+type Status = { allowed: boolean; denied?: boolean; reason?: string; evaluationError?: string }
+
+function statusOf(decision: Decision, problems: readonly string[]): Status {
   const reason = decision.verdict === 'next' ? decision.reason : decision.by.reason
   return {
     allowed: decision.verdict === 'allow',
     ...(decision.verdict === 'deny' ? { denied: true } : {}),
     ...(reason ? { reason } : {}),
+    ...(problems.length > 0 ? { evaluationError: problems.join('; ') } : {}),
   }
+}
+
+async function answer(review: KubeObject, chain: AuthorizerChain, user: UserInfo): Promise<KubeObject> {
+  const { attributes, problems } = questionOf((review['spec'] ?? {}) as Spec, user)
+  return { ...review, status: statusOf(await chain.authorize(attributes), problems) }
 }
 
 /** SubjectAccessReview and LocalSubjectAccessReview: about the user that the spec names. */
@@ -61,7 +74,7 @@ export async function answerSubjectAccessReview(review: KubeObject, chain: Autho
     ...(spec.uid === undefined ? {} : { uid: spec.uid }),
     ...(spec.extra === undefined ? {} : { extra: spec.extra }),
   }
-  return { ...review, status: statusOf(await chain.authorize(attributesOf(spec, user))) }
+  return answer(review, chain, user)
 }
 
 /** A LocalSubjectAccessReview speaks about its own namespace only. */
@@ -76,8 +89,7 @@ export async function answerSelfSubjectAccessReview(
   chain: AuthorizerChain,
   caller: UserInfo,
 ): Promise<KubeObject> {
-  const spec = (review['spec'] ?? {}) as Spec
-  return { ...review, status: statusOf(await chain.authorize(attributesOf(spec, caller))) }
+  return answer(review, chain, caller)
 }
 
 /** SelfSubjectRulesReview: what the caller may do in a namespace, as far as the authorizers can list it. */
@@ -86,24 +98,24 @@ export function answerSelfSubjectRulesReview(review: KubeObject, chain: Authoriz
   if (namespace === '') throw badRequest('no namespace on request')
   const resourceRules: object[] = []
   const nonResourceRules: object[] = []
-  const gaps: string[] = []
+  const errors: string[] = []
+  let incomplete = false
   for (const authorizer of chain.authorizers) {
-    if (authorizer.rulesFor === undefined) {
-      gaps.push(`${authorizer.name} cannot list its rules`)
-      continue
-    }
-    const rules = authorizer.rulesFor(caller, namespace)
-    resourceRules.push(...rules.resourceRules)
-    nonResourceRules.push(...rules.nonResourceRules)
-    if (rules.incomplete) gaps.push(rules.incomplete)
+    const rules = authorizer.rulesFor?.(caller, namespace)
+    // Not by spreading: there may be more rules than a call may have arguments.
+    for (const rule of rules?.resourceRules ?? []) resourceRules.push(rule)
+    for (const rule of rules?.nonResourceRules ?? []) nonResourceRules.push(rule)
+    const gap = rules === undefined ? `${authorizer.name} cannot list its rules` : rules.incomplete
+    if (gap) incomplete = true
+    for (const error of [gap, rules?.error]) if (error) errors.push(error)
   }
   return {
     ...review,
     status: {
       resourceRules,
       nonResourceRules,
-      incomplete: gaps.length > 0,
-      ...(gaps.length > 0 ? { evaluationError: gaps.join('; ') } : {}),
+      incomplete,
+      ...(errors.length > 0 ? { evaluationError: errors.join('; ') } : {}),
     },
   }
 }

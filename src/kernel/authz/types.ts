@@ -33,7 +33,10 @@ export type Authorizer = {
   name: string
   /** Synchronous where it can be: a promise costs on the hot path. An error thrown is a deny. */
   authorize: (attributes: Attributes) => Decision | Promise<Decision>
-  /** For SelfSubjectRulesReview; `incomplete` names why the list may miss rules. */
+  /**
+   * For SelfSubjectRulesReview. `incomplete` names why the list may miss rules that the authorizer would act on; `error`
+   * what went wrong on the way to a list that is all there is, such as a binding to a role that does not exist.
+   */
   rulesFor?: (
     user: UserInfo,
     namespace: string,
@@ -41,5 +44,6 @@ export type Authorizer = {
     resourceRules: ResourceRule[]
     nonResourceRules: NonResourceRule[]
     incomplete?: string
+    error?: string
   }
 }

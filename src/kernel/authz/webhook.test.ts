@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { Agent } from 'node:https'
 import { after, before, test } from 'node:test'
 import { makeCertificate, serve, type TestCertificate, type TestServer } from '../admission/webhook/server.fixture.ts'
+import type { KubeObject } from '../api/object.ts'
 import type { Attributes } from './types.ts'
 import { type WebhookAuthorizerOptions, webhookAuthorizer } from './webhook.ts'
 
@@ -50,6 +51,30 @@ const options = (to: TestServer, more: Partial<WebhookAuthorizerOptions> = {}): 
   failurePolicy: 'NoOpinion',
   retryMs: 1,
   ...more,
+})
+
+test('a selector is part of the question, and of what is remembered', async () => {
+  const to = await server(() => ({ allowed: true }))
+  const authorizer = webhookAuthorizer(options(to))
+  const list = { ...question, verb: 'list', name: '' } as Attributes
+  const fieldSelector = [
+    { field: 'spec.nodeName', equal: true, value: 'n1' },
+    { field: 'status.phase', equal: false, value: 'Failed' },
+  ]
+  await authorizer.authorize({ ...list, fieldSelector } as Attributes)
+  await authorizer.authorize(list)
+  assert.deepEqual(
+    to.requests.map((request) => (request as KubeObject)['spec'].resourceAttributes.fieldSelector),
+    [
+      {
+        requirements: [
+          { key: 'spec.nodeName', operator: 'In', values: ['n1'] },
+          { key: 'status.phase', operator: 'NotIn', values: ['Failed'] },
+        ],
+      },
+      undefined,
+    ],
+  )
 })
 
 test('the review that it sends', async () => {

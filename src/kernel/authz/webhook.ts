@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../api/object.ts'
 import type { Clock, Log } from '../feature.ts'
 import { HttpsJsonError, postJson } from './https-json.ts'
+import { fieldSelectorAttributes } from './review-selectors.ts'
 import type { Attributes, Authorizer, Decision } from './types.ts'
 
 export type WebhookAuthorizerOptions = {
@@ -113,9 +114,15 @@ function specOf(attributes: Attributes): JsonObject {
     name: '',
     ...attributes,
   }
+  const selector = attributes.resourceRequest ? (attributes.fieldSelector ?? []) : []
   return {
     ...(attributes.resourceRequest
-      ? { resourceAttributes: withoutEmpty({ namespace, verb, group, version, resource, subresource, name }) }
+      ? {
+          resourceAttributes: {
+            ...withoutEmpty({ namespace, verb, group, version, resource, subresource, name }),
+            ...(selector.length === 0 ? {} : { fieldSelector: fieldSelectorAttributes(selector) }),
+          },
+        }
       : { nonResourceAttributes: { path: attributes.path, verb } }),
     user: user.name,
     groups: [...user.groups],

@@ -200,7 +200,7 @@ test('rulesFor lists resource and path rules, and says what is missing', () => {
       { verbs: ['get'], apiGroups: [''], resources: ['pods/log'] },
     ],
     nonResourceRules: [{ verbs: ['get'], nonResourceURLs: ['/healthz', '/metrics/*'] }],
-    incomplete: 'role.rbac.authorization.k8s.io "reader" not found',
+    error: 'role.rbac.authorization.k8s.io "reader" not found',
   })
 })
 

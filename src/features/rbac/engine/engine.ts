@@ -30,7 +30,7 @@ export type RbacEngine = {
   rulesFor: (
     user: UserInfo,
     namespace: string,
-  ) => { resourceRules: ResourceRule[]; nonResourceRules: NonResourceRule[]; incomplete?: string }
+  ) => { resourceRules: ResourceRule[]; nonResourceRules: NonResourceRule[]; error?: string }
   /** Rules of the role that a binding in `namespace` refers to; undefined when it does not exist. */
   roleRules: (roleRef: RoleRef, namespace: string) => readonly PolicyRule[] | undefined
   /** Bindings that apply to the user in the namespace (cluster-wide ones included), in a stable order. */
@@ -216,7 +216,7 @@ export function createRbacEngine(options: { smallScope?: number } = {}): RbacEng
       return {
         resourceRules,
         nonResourceRules,
-        ...(errors.length === 0 ? {} : { incomplete: joinErrors(errors) }),
+        ...(errors.length === 0 ? {} : { error: joinErrors(errors) }),
       }
     },
     roleRules: (roleRef, namespace) => {

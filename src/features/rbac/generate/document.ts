@@ -3,6 +3,7 @@ import { holderText } from '../diff/holder.ts'
 import { ruleOf } from '../diff/permission.ts'
 import { printable, ruleText } from '../diff/report.ts'
 import type { PolicyRule } from '../engine/types.ts'
+import { roleWriterRemarks } from './role-writers.ts'
 import { type Generated, type GeneratedRole, type LeftOut, manifestsOf, type UsedRule } from './roles.ts'
 import type { UsageSummary, Use } from './usage.ts'
 
@@ -27,6 +28,7 @@ export function generatedYaml(generated: Generated, summary: UsageSummary): stri
   const head = [
     `# Made from ${summary.used} of ${summary.events} audit events${period(summary)}.`,
     '# What was not done in that time is not allowed: look through it before you apply it.',
+    ...roleWriterRemarks(generated).map((remark) => `# ${remark}.`),
   ]
   const documents = generated.roles.map((role) => roleYaml(role))
   const leftOut =

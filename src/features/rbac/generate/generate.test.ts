@@ -9,6 +9,7 @@ import type { BindingObject, RoleObject } from '../engine/types.ts'
 import { generatedList, generatedYaml } from './document.ts'
 import { isGeneratedName } from './names.ts'
 import { roleNamePart, wrongRoleName } from './role-name.ts'
+import { roleWriterRemarks } from './role-writers.ts'
 import { type Generated, type GenerateOptions, generateRoles, manifestsOf } from './roles.ts'
 import { Usage, type UsageOptions } from './usage.ts'
 
@@ -234,6 +235,25 @@ test('since; lasting requests count once; broken events are counted', () => {
 test('a log with too many different requests ends with an error', () => {
   const usage = usageOf([{ ns: 'a' }, { ns: 'b' }], { maxAccesses: 2 })
   assert.throws(() => usage.add(event({ ns: 'c' })), /too many different requests/)
+})
+
+test('who wrote roles or bindings is told: the log does not show what that takes', () => {
+  const group = 'rbac.authorization.k8s.io'
+  const seen: Seen[] = [
+    { verb: 'create', ns: 'shop', group, resource: 'roles' },
+    { verb: 'patch', ns: 'shop', group, resource: 'rolebindings', name: 'b' },
+    { verb: 'update', group, resource: 'clusterrolebindings', name: 'b' },
+    { user: 'bob', verb: 'list', ns: 'shop', group, resource: 'roles' },
+    { user: 'bob', verb: 'create', ns: 'shop', group: 'example.com', resource: 'roles' },
+  ]
+  const remarks = [
+    'User alice wrote clusterrolebindings cluster-wide: that takes the rules that they grant, too, or the verb bind, which no log shows',
+    'User alice wrote roles, rolebindings in namespace shop: that takes the rules that they grant, too, or the verb escalate or bind, which no log shows',
+  ]
+  assert.deepEqual(roleWriterRemarks(generate(seen)), remarks)
+  const usage = usageOf(seen)
+  const text = generatedYaml(generateRoles(usage, DEFAULTS), usage.summary())
+  for (const remark of remarks) assert.ok(text.includes(`\n# ${remark}.\n`))
 })
 
 test('names that machines make', () => {
