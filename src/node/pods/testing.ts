@@ -6,10 +6,13 @@ import type { KubeObject } from '../../kernel/api/object.ts'
 import { ApiError } from '../../kernel/api/status.ts'
 import { startTestServer, type TestServer } from '../../kernel/apiserver/testing.ts'
 import type { Client, ResourceId } from '../../kernel/client/client.ts'
+import { createRemoteClient } from '../../kernel/client/remote.ts'
 import { startContainerd, TEST_IMAGE, type TestContainerd, testCgroup, testFolder } from '../../platform/cri/testing.ts'
 import type { NodeConfig } from '../config.ts'
 import { NODE_DEFAULTS } from '../config.ts'
+import type { NodeTask } from '../task.ts'
 import type { PodStatus } from './engine/status-types.ts'
+import { createNodeStatus } from './node-status/task.ts'
 import { createPods, type Pods } from './pods.ts'
 
 export const core = (resource: string): ResourceId => ({ group: '', version: 'v1', resource })
@@ -18,7 +21,10 @@ export const NODE_ADDRESS = '127.0.0.1'
 
 export type TestNode = {
   server: TestServer
+  /** The administrator's. */
   client: Client
+  /** The machine's own, which the agent uses. */
+  machine: Client
   containerd: TestContainerd
   config: NodeConfig
   log: string[]
@@ -50,24 +56,39 @@ export async function startTestNode(): Promise<TestNode> {
     podLogFolder: join(folder, 'logs'),
   }
   const log: string[] = []
+  const { certificate, key } = server.plane.pki.issue('kubelet-client', {
+    commonName: `system:node:${NODE_NAME}`,
+    organizations: ['system:nodes'],
+  })
+  const url = new URL(server.url)
+  const machine = createRemoteClient({ server: url, ca: server.ca, cert: certificate, key, userAgent: 'rampart-node' })
   let pods: Pods | undefined
-  const startAgent = async (client: Client = server.remoteClient): Promise<void> => {
+  let tasks: NodeTask[] = []
+  const startAgent = async (client: Client = machine): Promise<void> => {
     const line = (level: string, message: string): void => void log.push(`${level} ${message}`)
-    pods = createPods({ config, client, clock: { now: Date.now }, log: line })
-    await pods.task.start(new AbortController().signal)
+    const context = { config, client, clock: { now: Date.now }, log: line }
+    pods = createPods(context)
+    tasks = [createNodeStatus(context), pods.task]
+    for (const task of tasks) await task.start(new AbortController().signal)
+  }
+  const stopAgent = async (): Promise<void> => {
+    for (const task of tasks.reverse()) await task.stop()
+    tasks = []
   }
   await startAgent()
   return {
     server,
     client: server.remoteClient,
+    machine,
     containerd,
     config,
     log,
     pods: () => pods!,
     startAgent,
-    stopAgent: async () => await pods?.task.stop(),
+    stopAgent,
     close: async () => {
-      await pods?.task.stop()
+      await stopAgent()
+      machine.close()
       await containerd.stop()
       await server.close()
     },
@@ -150,4 +171,15 @@ export async function eventsOf(node: TestNode, pod: string): Promise<string[]> {
   return items
     .sort((a, b) => Number(a.metadata.resourceVersion) - Number(b.metadata.resourceVersion))
     .map((event) => `${event['type']} ${event['reason']} x${event['count']}: ${event['message']}`)
+}
+
+/** Waits for an event that begins so. */
+export async function untilEvent(node: TestNode, pod: string, line: string, timeoutMs = 10_000): Promise<void> {
+  const end = Date.now() + timeoutMs
+  for (;;) {
+    const events = await eventsOf(node, pod)
+    if (events.some((event) => event.startsWith(line))) return
+    if (Date.now() > end) throw new Error(`no event ${line}\n${events.join('\n')}`)
+    await delay(50)
+  }
 }

@@ -55,16 +55,19 @@ export function runInNamespaces(file: string, timeoutMs: number): string {
 export const testFolder = (): string => process.env[INSIDE]!
 export const testCgroup = (): string => `/${process.env['RAMPART_TEST_CGROUP']!}`
 
+/** The last processes may still be on their way out: it waits for them. */
 function removeCgroups(name: string): void {
   const remove = (folder: string): void => {
     for (const entry of readdirSync(folder, { withFileTypes: true }))
       if (entry.isDirectory()) remove(join(folder, entry.name))
-    try {
-      rmdirSync(folder)
-    } catch (error) {
-      // Its last process may still be on its way out.
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
-    }
+    for (let attempt = 0; ; attempt++)
+      try {
+        rmdirSync(folder)
+        return
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || attempt > 100) throw error
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+      }
   }
   for (const hierarchy of ['', ...readdirSync('/sys/fs/cgroup')]) {
     const folder = join('/sys/fs/cgroup', hierarchy, name)
