@@ -153,6 +153,7 @@ async function startPod(
     linux: { cgroupParent: `${testCgroup()}/${uid}` },
   }
   const sandboxId = await cri.runPodSandbox(sandbox)
+  const podIP = (await cri.podSandboxStatus(sandboxId)).network?.ip ?? ''
   const statuses: object[] = []
   for (const c of containers) {
     mkdirSync(join(logDirectory, c.name), { recursive: true })
@@ -181,7 +182,7 @@ async function startPod(
     namespace,
     name,
     'merge',
-    { status: { phase: 'Running', containerStatuses: statuses, conditions: [{ type: 'Ready', status: 'True' }] } },
+    { status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], containerStatuses: statuses } },
     { subresource: 'status' },
   )
   pods.set(uid, running)
