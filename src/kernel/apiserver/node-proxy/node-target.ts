@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../api/object.ts'
-import { ApiError, notFound } from '../../api/status.ts'
+import { ApiError } from '../../api/status.ts'
 import type { ApiCore } from '../core.ts'
 import { current } from '../verbs/update.ts'
 import { dialFailure, type NodeConnection, type NodeTarget } from './connection.ts'
@@ -36,6 +36,6 @@ export async function nodeTarget(
   if (core.kubelet === undefined) throw unreachable
   const kind = core.kinds.get('', 'v1', 'nodes')
   const entry = kind === undefined ? undefined : await current(core, kind, '', nodeName)
-  if (entry === undefined) throw notFound('', 'nodes', nodeName)
+  if (entry === undefined) throw unreachable
   return { target: targetOf(entry.shared()), connection: core.kubelet }
 }
