@@ -92,6 +92,7 @@ export class ControlPlanePki {
   readonly #serviceAccountKeys: ServiceAccountKeys
   readonly #clientAnchors: readonly string[]
   readonly #kubeletServingAnchor: string
+  readonly #etcdAnchor: string
 
   constructor(options: ControlPlanePkiOptions) {
     this.#o = options
@@ -106,6 +107,7 @@ export class ControlPlanePki {
       trustAnchor(this.issuer(name), PURPOSES[name]).toString(),
     )
     this.#kubeletServingAnchor = trustAnchor(this.issuer('kubelet-serving'), PURPOSES['kubelet-serving']).toString()
+    this.#etcdAnchor = trustAnchor(this.issuer('etcd'), PURPOSES.etcd).toString()
     this.#serviceAccountKeys = openServiceAccountKeys(join(options.directory, 'service-account'))
     this.renew()
   }
@@ -182,6 +184,11 @@ export class ControlPlanePki {
   /** PEM of the anchor for kubelets' serving certificates. */
   get kubeletServingCaPem(): string {
     return this.#kubeletServingAnchor
+  }
+
+  /** PEM of the anchor for etcd and its clients. */
+  get etcdCaPem(): string {
+    return this.#etcdAnchor
   }
 
   /** What the API server listens with; for https.createServer and for setSecureContext. */
