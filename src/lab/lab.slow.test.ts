@@ -306,12 +306,17 @@ if (!insideOwnHost()) {
         await sleep(afterMs + Math.random() * 30)
         child.kill('SIGKILL')
         await ended
-        if (afterMs % 100 === 20) {
+        if (afterMs % 100 >= 20) {
           const machines = await labA.up({ machines: 2, sshPublicKey: a.sshPublicKey })
           assert.ok(
             machines.every((m) => m.running),
             `${afterMs} ms`,
           )
+          for (const target of labA.importTargets())
+            assert.match(
+              await target.run(['ctr', '-n', 'k8s.io', 'images', 'list', '-q']),
+              /^rampart\.internal\/pause:1$/m,
+            )
         }
         await labA.down()
         assert.deepEqual(await hostStateLike(ids, before), before, `killed after ${afterMs} ms`)

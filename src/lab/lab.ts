@@ -13,7 +13,7 @@ import {
 } from '../platform/namespaces.ts'
 import { ensureImages, type ImportTarget, localTarget } from './image/import.ts'
 import { smallImages } from './image/small-images.ts'
-import { createMachine, firstProcess, insideMachine, startMachine } from './machine.ts'
+import { createMachine, firstProcess, insideMachine, machineReady, startMachine } from './machine.ts'
 import { findMissing } from './packages.ts'
 import {
   checkMachineName,
@@ -239,20 +239,19 @@ class MachineLab implements Lab {
     const images = smallImages()
     images.catch(() => {}) // it is looked at when a machine is ready for them
     await Promise.all(
-      off.map(async (machine) => {
+      machines.map(async (machine) => {
         const started = performance.now()
-        await startMachine({
-          id: this.id,
-          directory: this.#directory,
-          machine,
-          endpoint: this.#endpoint(machine),
-          hierarchies: this.#hierarchies,
-          sshPublicKey,
-        })
+        if (running.has(machine.name)) await machineReady(this.#endpoint(machine), this.#directory)
+        else await this.#boot(machine, sshPublicKey)
         await ensureImages(this.#target(machine), await images)
-        this.#log('info', 'machine started', { machine: machine.name, ms: Math.round(performance.now() - started) })
+        this.#log('info', 'machine is up', { machine: machine.name, ms: Math.round(performance.now() - started) })
       }),
     )
+  }
+
+  #boot(machine: MachineRecord, sshPublicKey: string): Promise<void> {
+    const own = { id: this.id, directory: this.#directory, hierarchies: this.#hierarchies }
+    return startMachine({ ...own, machine, endpoint: this.#endpoint(machine), sshPublicKey })
   }
 
   #target(machine: MachineRecord): ImportTarget {

@@ -8,10 +8,11 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type CgroupHierarchy, makeCgroup } from '../platform/cgroups.ts'
@@ -76,7 +77,7 @@ export async function startMachine(options: StartOptions): Promise<void> {
   })
   writePrivate(folders.boot, JSON.stringify(steps))
   const failed = boot(endpoint, folders)
-  await Promise.race([failed, ready(endpoint, folders)])
+  await Promise.race([failed, machineReady(endpoint, directory)])
 }
 
 function kernelFiles(): string[] {
@@ -117,13 +118,16 @@ function boot(endpoint: Endpoint, folders: MachineFolders): Promise<never> {
   return failed
 }
 
-async function ready(endpoint: Endpoint, folders: MachineFolders): Promise<void> {
+/** Resolves when sshd and containerd of a machine answer. */
+export async function machineReady(endpoint: Endpoint, directory: string): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS
   for (;;) {
     const pid = firstProcess(endpoint)
     if (pid !== undefined && listens(pid, 22) && existsSync(`/proc/${pid}/root${CONTAINERD_SOCKET}`)) return
     if (performance.now() > deadline)
-      throw new Error(`${endpoint.name}: no sshd and containerd after ${READY_TIMEOUT_MS} ms; see ${folders.console}`)
+      throw new Error(
+        `${endpoint.name}: no sshd and containerd after ${READY_TIMEOUT_MS} ms; see ${machineFolders(directory, endpoint.name).console}`,
+      )
     await sleep(15)
   }
 }
@@ -143,12 +147,20 @@ function listens(pid: number, port: number): boolean {
   }
 }
 
-/** Process id, as the host sees it, of the machine's init. */
+/** Process id, as the host sees it, of the machine's init; undefined also while the machine still boots. */
 export function firstProcess(endpoint: Endpoint, processes?: readonly NamespacedProcess[]): number | undefined {
   const net = namespaceId(endpointPath(endpoint))
   if (net === undefined) return undefined
   const own = (processes ?? processesIn(new Set([net]))).filter((p) => p.net === net)
-  return own.find((p) => p.pids.length === 2 && p.pids[1] === 1)?.pid
+  return own.find((p) => p.pids.length === 2 && p.pids[1] === 1 && isInit(p.pid))?.pid
+}
+
+function isInit(pid: number): boolean {
+  try {
+    return basename(readlinkSync(`/proc/${pid}/exe`)) === 'busybox'
+  } catch {
+    return false // it has just ended
+  }
 }
 
 /** The argument array that runs a program inside a machine, as its console would. */
