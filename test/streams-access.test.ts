@@ -227,6 +227,19 @@ else
         assert.equal(code, 1000)
       })
 
+      it('v4: port-forward without SPDY', async () => {
+        const ws = open('/api/v1/namespaces/default/pods/http/portforward?ports=8080', ['v4.channel.k8s.io'])
+        const data: Buffer[] = []
+        ws.on('message', (bytes: Buffer) => bytes[0] === 0 && data.push(bytes.subarray(1)))
+        await once(ws, 'open')
+        ws.send(Buffer.concat([Buffer.from([0]), Buffer.from('GET /page HTTP/1.0\r\n\r\n')]))
+        const closed = once(ws, 'close')
+        while (!/served/.test(Buffer.concat(data).toString())) await Promise.race([once(ws, 'message'), closed])
+        // Each channel begins with its port, low byte first.
+        assert.equal(Buffer.concat(data).readUInt16LE(0), 8080)
+        ws.terminate()
+      })
+
       it('v5: a command that is not there', async () => {
         const { channels } = await collect(open(exec('/none'), ['v5.channel.k8s.io']))
         assert.match(channels.get(3) ?? '', /"status":"Failure"/)

@@ -70,10 +70,6 @@ export async function startWorld(): Promise<StreamsWorld> {
     log: (level, message, fields) => server.log.push({ level, message, ...(fields ? { fields } : {}) }),
   })
   await task.start(new AbortController().signal)
-  server.plane.api.core.kubelet = {
-    ca: () => pki.rootPem,
-    clientCertificate: () => pki.leaf('api-server-kubelet-client'),
-  }
   await server.localClient.create(NODES, { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } })
   await server.localClient.patch(
     NODES,

@@ -22,13 +22,14 @@ export async function connectPod(r: ResourceRequest, pod: KubeObject): Promise<v
   const container = subresource === 'portforward' ? '' : chooseContainer(pod, query.get('container') ?? '')
   const log = subresource === 'log' ? logQuery(query, name) : ''
   if (nodeName === '') throw badRequest(`pod ${name} does not have a host assigned`)
+  const kubelet = await nodeTarget(r.core, nodeName)
   const at = `${encodeURIComponent(namespaceOf(r))}/${encodeURIComponent(name)}`
   if (subresource === 'log')
-    return sendLog(r, await askKubelet(r, nodeName, 'GET', `/containerLogs/${at}/${container}?${log}`, {}))
-  if (r.core.kubelet !== undefined) demandUpgrade(r.req)
+    return sendLog(r, await askKubelet(r, kubelet, 'GET', `/containerLogs/${at}/${container}?${log}`, {}))
+  demandUpgrade(r.req)
   const front: Front = { req: r.req, res: r.res, onOpen: r.onLongRunning }
   const ask = (path: string, headers: OutgoingHttpHeaders, method = 'POST'): Promise<BackendAnswer> =>
-    askKubelet(r, nodeName, method, path, headers)
+    askKubelet(r, kubelet, method, path, headers)
   if (subresource === 'portforward') {
     const ports = query.getAll('ports').join(',')
     const path = `/portForward/${at}${ports === '' ? '' : `?${new URLSearchParams({ port: ports })}`}`
@@ -46,12 +47,11 @@ export async function connectPod(r: ResourceRequest, pod: KubeObject): Promise<v
 
 async function askKubelet(
   r: ResourceRequest,
-  nodeName: string,
+  { target, connection }: Awaited<ReturnType<typeof nodeTarget>>,
   method: string,
   path: string,
   headers: OutgoingHttpHeaders,
 ): Promise<BackendAnswer> {
-  const { target, connection } = await nodeTarget(r.core, nodeName)
   const socket = await dialKubelet(target, connection)
   const host = hostPort(target.host, target.port)
   return await exchange(socket, { method, path, host, headers, signal: r.caller.signal })

@@ -23,8 +23,8 @@ export async function connectProxy(r: ResourceRequest): Promise<void> {
   // Kubernetes would speak TLS to pods without verifying it.
   if (wanted.scheme === 'https') throw badRequest('https is not proxied: the certificate could not be verified')
   const { nodeName } = (object['spec'] ?? {}) as { nodeName?: string }
-  // Where there are no machines nothing runs, whatever a status says.
-  if (nodeName && r.core.kubelet === undefined) await nodeTarget(r.core, nodeName)
+  // Where there is no machine nothing runs, whatever a status says.
+  if (nodeName) await nodeTarget(r.core, nodeName)
   const { host, port } =
     plural === 'pods' ? podAddress(object, wanted) : await serviceAddress(r.core, object, namespaceOf(r), wanted)
   demandProxyable(host)
