@@ -5,17 +5,20 @@ import { CliError } from './error.ts'
 /** Everything that a cluster puts into its data folder. */
 const OWN = new Set([
   'audit',
+  'bundles',
   'control-plane.json',
   'control.sock',
   'encryption',
   'etcd',
   'kubeconfig',
+  'lab',
   'lock',
   'lock-journal',
   'lock.owner',
   'log',
   'pki',
   'settings.json',
+  'ssh',
   'store',
 ])
 /** Files of one moment, left behind by a process that was killed. */

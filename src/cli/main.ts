@@ -26,7 +26,10 @@ function program(): Command {
     .option('--etcd-ca <file>', 'CA of that etcd')
     .option('--etcd-cert <file>', 'client certificate for that etcd')
     .option('--etcd-key <file>', 'its key')
-    .option('--nodes <count>', 'machines to create; 0 (the control plane alone) is the only value so far')
+    .option(
+      '--nodes <count>',
+      'machines to create on this host; 0: the control plane alone (default 2 for root, else 0)',
+    )
     .option('--audit-policy <file>', 'audit.k8s.io/v1 Policy')
     .option('--admission-control-config-file <file>', 'AdmissionConfiguration, or PodSecurityConfiguration alone')
     .option('--encryption-provider-config <file>', 'EncryptionConfiguration (default: Secrets, with a local key file)')

@@ -14,6 +14,7 @@ export type Settings = {
   etcdCa: string | undefined
   etcdCert: string | undefined
   etcdKey: string | undefined
+  /** Machines of a lab on this host. */
   nodes: number
   /** audit.k8s.io/v1 Policy file. */
   auditPolicy: string | undefined
@@ -44,7 +45,7 @@ export const DEFAULTS: Settings = {
   etcdCa: undefined,
   etcdCert: undefined,
   etcdKey: undefined,
-  nodes: 0,
+  nodes: process.getuid?.() === 0 ? 2 : 0,
   auditPolicy: undefined,
   apiServerNames: [],
   admissionControlConfigFile: undefined,
@@ -97,12 +98,7 @@ const CHECKS: Record<keyof Settings, Check> = {
   etcdCa: path,
   etcdCert: path,
   etcdKey: path,
-  nodes: (value) => {
-    const nodes = integer(0, 1000)(value)
-    if (nodes !== 0)
-      throw new Error('must be 0: machines cannot be added by this version, the control plane stands alone')
-    return nodes
-  },
+  nodes: integer(0, 200),
   auditPolicy: path,
   apiServerNames: list,
   admissionControlConfigFile: path,

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processStartTime } from '../../platform/process.ts'
 import { clusterPaths, runningControlPlane } from '../cluster.ts'
@@ -24,6 +25,10 @@ export async function down(options: { name?: string; dataDir?: string; deleteDat
       }
     })
   rmSync(paths.process, { force: true })
+  if (existsSync(join(paths.directory, 'lab'))) {
+    const { labOf } = await import('../lab.ts')
+    await step('stopping the machines and their network', () => labOf(paths).down())
+  }
   if (!options.deleteData) return
   const left = await step(`deleting the data in ${paths.directory}`, async () => deleteData(paths.directory))
   if (left.length > 0) say(`kept in ${paths.directory}, as it is not the cluster's: ${left.join(', ')}`)

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { ControlPlaneSettings } from '../../control-plane/settings.ts'
 import { writePrivate } from '../../platform/files.ts'
 import { adminClient } from '../admin.ts'
 import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
@@ -28,17 +29,59 @@ export async function up(options: Record<string, unknown>): Promise<void> {
   if (running !== undefined) {
     await step('the control plane runs already', () => waitReady(paths, running.pid))
     sayWhatIsIgnored(paths, settings, Object.keys(flags))
+    const lab = runningLab(paths)
+    if (lab !== undefined) await bringMachines(paths, lab, settings.nodes)
     return summary(paths, running.port)
   }
   if (settings.store === 'etcd' && settings.etcdEndpoints.length === 0) await requireEtcd()
   requireDataFolder(paths.directory)
   mkdirSync(dirname(paths.log), { recursive: true, mode: 0o700 })
   mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
-  const pid = await step('starting the control plane', () => start(paths, settings))
-  await step('waiting until it is ready', () => waitReady(paths, pid))
+  if (settings.nodes > 0) await upWithMachines(paths, settings)
+  else {
+    const pid = await step('starting the control plane', () => start(paths, settings))
+    await step('waiting until it is ready', () => waitReady(paths, pid))
+  }
   const now = runningControlPlane(paths)
   if (now === undefined) throw new CliError(`the control plane has stopped; its log is ${paths.log}`)
   summary(paths, now.port)
+}
+
+/** The whole cluster: machines first, since the control plane lives in their network. */
+async function upWithMachines(paths: ClusterPaths, settings: Settings): Promise<void> {
+  const { joinMachines, listenOnHost, requireLab, startLab } = await import('../lab.ts')
+  await requireLab()
+  const lab = await startLab(paths, settings.nodes)
+  const host = await listenOnHost(settings.bindAddress, settings.port)
+  try {
+    const pid = await step('starting the control plane', () =>
+      start(
+        paths,
+        { ...settings, lab: { address: lab.controlPlane.address, hostPort: host.port } },
+        { netns: lab.controlPlane.netns, listener: host.fd },
+      ),
+    )
+    host.server.close()
+    await step('waiting until it is ready', () => waitReady(paths, pid))
+  } finally {
+    host.server.close()
+  }
+  await joinMachines(paths, lab)
+}
+
+/** Whether the control plane that runs was started with machines. */
+function runningLab(paths: ClusterPaths): ControlPlaneSettings['lab'] {
+  return (JSON.parse(readFileSync(paths.settings, 'utf8')) as ControlPlaneSettings).lab
+}
+
+/** Machines that are off, or have been lost, come back; more of them when more are wanted. */
+async function bringMachines(
+  paths: ClusterPaths,
+  _lab: NonNullable<ControlPlaneSettings['lab']>,
+  nodes: number,
+): Promise<void> {
+  const { joinMachines, startLab } = await import('../lab.ts')
+  await joinMachines(paths, await startLab(paths, nodes))
 }
 
 /** Settings of a running control plane change with a restart only: nobody should believe otherwise. */
@@ -54,21 +97,27 @@ function sayWhatIsIgnored(paths: ClusterPaths, wanted: Settings, given: readonly
 }
 
 /** Starts the process in the background; resolves with its id when it holds the data folder and has its files. */
-async function start(paths: ClusterPaths, settings: Settings): Promise<number> {
+async function start(
+  paths: ClusterPaths,
+  settings: Settings & Pick<ControlPlaneSettings, 'lab'>,
+  inside?: { netns: string; listener: number },
+): Promise<number> {
   const requested = join(paths.directory, `settings.${process.pid}.json`)
   writePrivate(requested, JSON.stringify(settings, null, 2))
   const log = openSync(paths.log, 'a', 0o600)
   const failure = join(paths.directory, `failure.${process.pid}.txt`)
-  const child = spawn(
+  const program = [
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', YOUNG_GENERATION, CONTROL_PLANE, paths.directory, requested, failure],
-    {
-      detached: true,
-      stdio: ['ignore', log, log],
-      cwd: '/',
-      env: process.env,
-    },
-  )
+    ...['--disable-warning=ExperimentalWarning', YOUNG_GENERATION, CONTROL_PLANE, paths.directory, requested, failure],
+  ]
+  // nsenter becomes the program: the process id stays.
+  const [command, ...args] = inside === undefined ? program : ['nsenter', `--net=${inside.netns}`, '--', ...program]
+  const child = spawn(command!, args, {
+    detached: true,
+    stdio: inside === undefined ? ['ignore', log, log] : ['ignore', log, log, inside.listener],
+    cwd: '/',
+    env: process.env,
+  })
   closeSync(log)
   const exited = new Promise<number | string>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
@@ -127,9 +176,11 @@ function summary(paths: ClusterPaths, port: number): void {
     'closed       plain HTTP, TLS below 1.2, callers without credentials (but for health), everything RBAC does not allow',
   )
   print('open         TLS on the loopback address for the holder of the kubeconfig')
+  if (runningLab(paths) !== undefined)
+    print('machines     their own network; nothing of this host can be reached from it, and nothing in it from outside')
   print('')
   print(`next         export KUBECONFIG=$(./rampart kubeconfig${scopeFlags(paths)})`)
-  print('             kubectl get namespaces')
+  print(`             kubectl get ${runningLab(paths) === undefined ? 'namespaces' : 'nodes'}`)
 }
 
 /** The flags with which other commands find this cluster again. */
