@@ -22,14 +22,8 @@ export class Checkpoints {
   save(pod: KubeObject): void {
     const uid = pod.metadata.uid!
     const text = JSON.stringify(pod)
-    // Versions come and go with the statuses that the agent itself writes: the spec is what counts.
-    const digest = JSON.stringify([
-      pod.metadata.deletionTimestamp,
-      pod.metadata.labels,
-      pod.metadata.annotations,
-      pod['spec'],
-      (pod['status'] as { phase?: string } | undefined)?.phase,
-    ])
+    const { resourceVersion: _, ...metadata } = pod.metadata
+    const digest = JSON.stringify([metadata, pod['spec'], pod['status']])
     if (this.#written.get(uid) === digest) return
     writePrivate(join(this.#folder, `${uid}.json`), text)
     this.#written.set(uid, digest)

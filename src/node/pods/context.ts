@@ -29,8 +29,8 @@ export type PodParts = {
   prober: Prober
   backoffs: Backoffs
   events: EventRecorder
-  /** The node's services, as far as they are known. */
-  services: () => Iterable<KubeObject>
+  /** The cluster's services; undefined while nobody has said which there are. */
+  services: () => Iterable<KubeObject> | undefined
   settings: NodeSettings
   allocatable: Allocatable
   nodeAddress: string

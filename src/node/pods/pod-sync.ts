@@ -237,13 +237,14 @@ export class PodSync {
     const { volumes, clock, nodeAddress } = this.#parts
     const podIPs = pod.spec.hostNetwork === true ? [nodeAddress] : (readySandbox(runtime)?.ips ?? [])
     try {
-      memory.volumes = await volumes.mount(pod, { podIPs, hostIP: nodeAddress }, maxAgeMs)
-      memory.refreshAt = clock.now() + REFRESH_MS * (1 + Math.random() / 2)
+      const { paths, problems } = await volumes.mount(pod, { podIPs, hostIP: nodeAddress }, maxAgeMs)
+      memory.volumes = paths
+      for (const problem of problems) podEvent(this.#parts, pod, 'Warning', 'FailedMount', problem)
+      const wait = problems.length > 0 ? REFRESH_MS / 4 : REFRESH_MS
+      memory.refreshAt = clock.now() + wait * (1 + Math.random() / 2)
     } catch (error) {
       podEvent(this.#parts, pod, 'Warning', 'FailedMount', (error as Error).message)
-      // Containers that run go on with what they have.
-      if (memory.volumes !== undefined) memory.refreshAt = clock.now() + REFRESH_MS / 4
-      else throw error
+      throw error
     }
   }
 

@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KubeObject } from '../../kernel/api/object.ts'
-import type { ResourceId } from '../../kernel/client/client.ts'
 import { createInformer, type Informer } from '../../kernel/controller/informer.ts'
 import { runReconciler } from '../../kernel/controller/reconciler.ts'
 import { sleep, systemTimers, type Timers } from '../../kernel/controller/timers.ts'
@@ -16,6 +15,7 @@ import { type Pod, podOf } from './engine/pod.ts'
 import type { PodRuntime } from './engine/runtime-state.ts'
 import { createEventRecorder } from './events.ts'
 import { Images } from './images.ts'
+import { KnownServices } from './known-services.ts'
 import { readMachine } from './machine.ts'
 import { ObjectSource } from './objects.ts'
 import { PodSync } from './pod-sync.ts'
@@ -26,12 +26,13 @@ import { terminationMessage } from './termination-message.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
 import { ServiceAccountTokens } from './volumes/tokens.ts'
 
-const SERVICES: ResourceId = { group: '', version: 'v1', resource: 'services' }
 const RELIST_MS = 1000
 const HOUSEKEEPING_MS = 60_000
 /** Pods that can be worked on at a time: stopping one waits for its grace. */
 const WORKERS = 250
 const UID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** How long a new agent waits for the API server before it goes by its checkpoints. */
+const PATIENCE_MS = 3000
 /** Longest that stopping the agent waits for what is under way. */
 const STOP_MS = 3000
 
@@ -63,7 +64,7 @@ class NodePods implements Pods {
   readonly #checkpoints: Checkpoints
   readonly #queue: WorkQueue
   readonly #informer: Informer
-  readonly #services: Informer
+  readonly #services: KnownServices
   readonly #pods: Map<string, Pod> = new Map()
   /** Pods that have left the API, as they were, until their remains are removed. */
   readonly #gone: Map<string, Pod> = new Map()
@@ -91,7 +92,7 @@ class NodePods implements Pods {
     const events = createEventRecorder({ client, host: config.nodeName, clock, log })
     const selected = { client, log, timers }
     this.#informer = createInformer({ ...selected, resource: PODS, fieldSelector: `spec.nodeName=${config.nodeName}` })
-    this.#services = createInformer({ ...selected, resource: SERVICES })
+    this.#services = new KnownServices({ ...selected, file: join(config.stateFolder, 'services.json') })
     this.#parts = {
       cri: this.cri,
       client,
@@ -113,7 +114,7 @@ class NodePods implements Pods {
         unhealthy: (pod, container, message) => podEvent(this.#parts, pod, 'Warning', 'Unhealthy', message, container),
       }),
       backoffs: new Backoffs(),
-      services: () => this.#services.store.list(),
+      services: () => this.#services.list(),
       settings: {
         cgroupParent: config.cgroupParent,
         podLogFolder: config.podLogFolder,
@@ -154,11 +155,28 @@ class NodePods implements Pods {
       onDelete: (object) => this.#deleted(object),
     })
     this.#running.push(this.#services.run(stop), this.#informer.run(stop))
-    for (const uid of this.#pods.keys()) this.#queue.add(uid)
     void this.#informer.synced().then(() => this.#adopt())
     const reconcile = (uid: string): Promise<{ requeueAfterMs: number } | undefined> => this.#reconcile(uid)
-    const workers = { queue: this.#queue, reconcile, workers: WORKERS, signal: stop, log }
-    this.#running.push(runReconciler(workers), this.#relistForever(stop), this.#keepHouse(stop))
+    const work = async (): Promise<void> => {
+      await this.#firstWord()
+      for (const uid of this.#pods.keys()) this.#queue.add(uid)
+      await runReconciler({ queue: this.#queue, reconcile, workers: WORKERS, signal: stop, log })
+    }
+    this.#running.push(work(), this.#relistForever(stop), this.#keepHouse(stop))
+  }
+
+  /** What the API server says counts before what was remembered, when it says it soon. */
+  async #firstWord(): Promise<void> {
+    const spoken = Promise.all([this.#informer.synced(), this.#services.synced()])
+    const waited = new Promise<void>((resolve) => {
+      const cancel = this.#timers.after(PATIENCE_MS, resolve)
+      this.#stop.signal.addEventListener('abort', () => {
+        cancel()
+        resolve()
+      })
+      void spoken.then(cancel)
+    })
+    await Promise.race([spoken, waited])
   }
 
   async #end(): Promise<void> {

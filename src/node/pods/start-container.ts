@@ -136,10 +136,12 @@ async function configuration(
     )
   const [configMapOf, secretOf] = await Promise.all([fetch(configMaps, CONFIG_MAPS), fetch(secrets, SECRETS)])
   const podIPs = pod.spec.hostNetwork === true ? [parts.nodeAddress] : sandbox.ips
+  const services = parts.services()
+  if (services === undefined) throw new ContainerConfigError('services have not yet been read from the API server')
   const variables = environment(pod, container, {
     configMap: (name) => configMapOf.get(name),
     secret: (name) => secretOf.get(name),
-    services: serviceEnvironment(parts.services(), pod.namespace, pod.spec.enableServiceLinks !== false),
+    services: serviceEnvironment(services, pod.namespace, pod.spec.enableServiceLinks !== false),
     addresses: { podIPs, hostIP: parts.nodeAddress },
     allocatable: parts.allocatable,
   })

@@ -76,7 +76,7 @@ export async function startTestNode(): Promise<TestNode> {
     tasks = []
   }
   await startAgent()
-  return {
+  const node: TestNode = {
     server,
     client: server.remoteClient,
     machine,
@@ -90,9 +90,11 @@ export async function startTestNode(): Promise<TestNode> {
       await stopAgent()
       machine.close()
       await containerd.stop()
-      await server.close()
+      // A test may have put another one in its place.
+      await node.server.close()
     },
   }
+  return node
 }
 
 type Spec = { [field: string]: unknown }

@@ -26,6 +26,13 @@ export type PodVolumesOptions = {
   allocatable: Allocatable
 }
 
+export type MountedVolumes = {
+  /** Where each volume lies on the node. */
+  paths: Map<string, string>
+  /** Why volumes could not be refreshed that show what they showed before. */
+  problems: string[]
+}
+
 type EmptyDir = { medium?: string; sizeLimit?: string | number }
 type HostPath = { path?: string; type?: string }
 
@@ -49,20 +56,25 @@ export class PodVolumes {
   }
 
   /**
-   * Makes what is missing and refreshes what has changed; objects may be `maxAgeMs` old. Answers where each volume lies
-   * on the node. Rejects with an Error that names the volume.
+   * Makes what is missing and refreshes what has changed; objects may be `maxAgeMs` old. Rejects with an Error that names
+   * the volume.
    */
-  async mount(pod: Pod, addresses: Addresses, maxAgeMs: number): Promise<Map<string, string>> {
+  async mount(pod: Pod, addresses: Addresses, maxAgeMs: number): Promise<MountedVolumes> {
     const paths = new Map<string, string>()
+    const problems: string[] = []
     for (const volume of pod.spec.volumes ?? []) {
       const name = volume.name ?? ''
       try {
         paths.set(name, await this.#mountOne(pod, name, volume, addresses, maxAgeMs))
       } catch (error) {
-        throw new Error(`MountVolume.SetUp failed for volume ${JSON.stringify(name)} : ${(error as Error).message}`)
+        const problem = `MountVolume.SetUp failed for volume ${JSON.stringify(name)} : ${(error as Error).message}`
+        const folder = this.#folder(pod, name, volume)
+        if (!hasPayload(volume) || folder === undefined || !existsSync(join(folder, '..data'))) throw new Error(problem)
+        paths.set(name, folder)
+        problems.push(problem)
       }
     }
-    return paths
+    return { paths, problems }
   }
 
   /** The container's mounts: of its volumeMounts. Rejects with ContainerConfigError. */
@@ -119,6 +131,13 @@ export class PodVolumes {
     return existsSync(this.#options.podsFolder) ? readdirSync(this.#options.podsFolder) : []
   }
 
+  /** Of a volume whose files are the agent's to keep. */
+  #folder(pod: Pod, name: string, volume: Volume): string | undefined {
+    const source = SOURCES.find((key) => volume[key] != null)
+    if (source === undefined || source === 'hostPath') return undefined
+    return join(this.podFolder(pod.uid), 'volumes', `kubernetes.io~${directoryName(source)}`, name)
+  }
+
   async #mountOne(pod: Pod, name: string, volume: Volume, addresses: Addresses, maxAgeMs: number): Promise<string> {
     const source = SOURCES.find((key) => volume[key] != null)
     if (source === undefined) {
@@ -130,10 +149,10 @@ export class PodVolumes {
       prepareHostPath(path, type)
       return path
     }
-    const folder = join(this.podFolder(pod.uid), 'volumes', `kubernetes.io~${directoryName(source)}`, name)
+    const folder = this.#folder(pod, name, volume)!
     const { fsGroup, fsGroupChangePolicy } = pod.spec.securityContext ?? {}
     if (source === 'emptyDir') {
-      const made = !existsSync(join(folder))
+      const made = !existsSync(folder)
       mkdirSync(folder, { recursive: true, mode: 0o755 })
       const { medium, sizeLimit } = volume[source] as EmptyDir
       if (medium === 'Memory' && !isMounted(folder)) await mountTmpfs(folder, bytes(sizeLimit), '0777')
