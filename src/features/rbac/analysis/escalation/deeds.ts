@@ -1,4 +1,5 @@
 import type { RoleObject } from '../../engine/types.ts'
+import type { AggregatedRoleObject } from '../../world.ts'
 import { type SubjectId, subjectKey } from '../subject.ts'
 import type { Grant, RoleKind, WorldIndex } from '../world-index.ts'
 import { ADMIN, type Deed, type EscalationGraph, type Node } from './graph.ts'
@@ -61,8 +62,8 @@ function inScope(context: Context, namespace: string): void {
         by: [create, read],
       })
   })
-  both(context, ['escalate-roles', 'change-roles'], namespace, (escalate, change) => {
-    if (namespace === '' || !holdsRole(context, 'Role', namespace, change.names)) return
+  bothOver(context, ['escalate-roles', 'change-roles'], namespace, (escalate, change, names) => {
+    if (namespace === '' || !context.own.some((grant) => grant.namespace === namespace && isRole(grant, names))) return
     graph.add(node, accounts, {
       may: `change and escalate roles ${where(namespace)}`,
       so: 'gives itself everything there, also to act as',
@@ -109,11 +110,7 @@ function everywhere(context: Context): void {
     else for (const name of by.names) graph.add(node, subjectKey({ kind: 'User', namespace: '', name }), deed)
   }
   impersonateGroups(context)
-  both(context, ['escalate-clusterroles', 'change-clusterroles'], '', (escalate, change) => {
-    if (!holdsRole(context, 'ClusterRole', '', change.names)) return
-    const may = 'change and escalate cluster roles'
-    graph.add(node, ADMIN, { may, so: 'gives a role of its own everything and is', by: [escalate, change] })
-  })
+  growClusterRoles(context)
   both(context, ['bind-clusterroles', 'write-clusterrolebindings'], '', (bind, write) => {
     const deed = { may: 'bind cluster roles', so: 'binds itself to cluster-admin and is', by: [bind, write] }
     for (const role of bindableRoles(context.world, bind))
@@ -166,13 +163,65 @@ function both(
   for (const a of held.find(first, namespace)) found(a, b)
 }
 
-/** Whether the subject is bound to a role that it can change: what it adds there, it holds. */
-function holdsRole({ own }: Context, kind: string, namespace: string, names: readonly string[] | undefined): boolean {
-  return own.some(
-    ({ roleKind, role, namespace: bound }) =>
-      roleKind === kind && bound === namespace && (names === undefined || names.includes(role.metadata.name ?? '')),
-  )
+/** What a subject adds to a role that it is bound to, it holds. */
+const isRole = ({ roleKind, role }: Grant, names: readonly string[] | undefined): boolean =>
+  roleKind === 'Role' && (names === undefined || names.includes(role.metadata.name ?? ''))
+
+/** As `both`, for powers over the same object: with the names that both allow, undefined for all. */
+function bothOver(
+  { held }: Context,
+  [first, second]: [Power, Power],
+  namespace: string,
+  found: (first: Evidence, second: Evidence, names: readonly string[] | undefined) => void,
+): void {
+  if (held.own(first, namespace).length === 0 && held.own(second, namespace).length === 0) return
+  const all = held.unlimited(first, namespace)
+  if (all !== undefined) return held.find(second, namespace).forEach((b) => void found(all, b, b.names))
+  const byName = new Map<string, Evidence>()
+  let any: Evidence | undefined
+  for (const b of held.find(second, namespace)) {
+    if (b.names === undefined) any = b
+    else for (const name of b.names) byName.set(name, b)
+  }
+  for (const a of held.find(first, namespace))
+    if (any !== undefined) found(a, any, a.names)
+    else for (const name of a.names ?? []) if (byName.has(name)) found(a, byName.get(name)!, [name])
 }
+
+/**
+ * Cluster roles that the subject is bound to grow when it may change them, or when another one gets their label: an
+ * aggregated role gathers what whoever may `escalate` has written into any role.
+ */
+function growClusterRoles(context: Context): void {
+  const { graph, node, world } = context
+  const bound = context.own.filter(({ roleKind }) => roleKind === 'ClusterRole')
+  const aggregated = bound.filter(({ role }) => gathers(role))
+  const grow = ({ namespace }: Grant, deed: Deed): void => {
+    const there = `gives itself everything in namespace ${namespace}, also to act as`
+    if (namespace === '') graph.add(node, ADMIN, deed)
+    else graph.add(node, `accounts:${namespace}`, { ...deed, so: there })
+  }
+  bothOver(context, ['escalate-clusterroles', 'change-clusterroles'], '', (escalate, change, names) => {
+    const may = 'change and escalate cluster roles'
+    const own = { may, so: 'gives a role of its own everything and is', by: [escalate, change] }
+    for (const grant of bound)
+      if (names === undefined || names.includes(grant.role.metadata.name ?? '')) grow(grant, own)
+    const isThere = (name: string): boolean =>
+      world.roleOf({ metadata: {}, roleRef: { kind: 'ClusterRole', name } }, 'ClusterRoleBinding') !== undefined
+    if (names === undefined || !names.some(isThere)) return
+    const labelled = { ...own, so: 'labels one for a role of its own to gather, with everything in it, and is' }
+    for (const grant of aggregated) grow(grant, labelled)
+  })
+  both(context, ['escalate-clusterroles', 'create-clusterroles'], '', (escalate, create) => {
+    // The name of what is created is not asked about.
+    if (escalate.names !== undefined) return
+    const may = 'create and escalate cluster roles'
+    const so = 'makes one for a role of its own to gather, with everything in it, and is'
+    for (const grant of aggregated) grow(grant, { may, so, by: [escalate, create] })
+  })
+}
+
+const gathers = (role: AggregatedRoleObject): boolean => (role.aggregationRule?.clusterRoleSelectors?.length ?? 0) > 0
 
 /** The roles that may be bound: `full` stands for cluster-admin, which every cluster has. */
 function bindableRoles(world: WorldIndex, { names, grant }: Evidence): ('full' | Grant)[] {

@@ -16,6 +16,7 @@ export type Power =
   | 'impersonate-serviceaccounts'
   | 'escalate-clusterroles'
   | 'change-clusterroles'
+  | 'create-clusterroles'
   | 'escalate-roles'
   | 'change-roles'
   | 'bind-clusterroles'
@@ -64,6 +65,7 @@ const POWERS: readonly [Exclude<Power, 'full'>, 'namespaced' | 'cluster', ...Req
   ['impersonate-serviceaccounts', 'namespaced', of('impersonate', '', 'serviceaccounts')],
   ['escalate-clusterroles', 'cluster', of('escalate', RBAC_GROUP, 'clusterroles')],
   ['change-clusterroles', 'cluster', of('update,patch', RBAC_GROUP, 'clusterroles')],
+  ['create-clusterroles', 'cluster', of('create', RBAC_GROUP, 'clusterroles')],
   ['escalate-roles', 'namespaced', of('escalate', RBAC_GROUP, 'roles')],
   ['change-roles', 'namespaced', of('update,patch', RBAC_GROUP, 'roles')],
   // Asked in the binding's namespace, so that a RoleBinding can give it.

@@ -34,6 +34,12 @@ const CSR = [
   `create ${CERTIFICATES} certificatesigningrequests`,
   `update ${CERTIFICATES} certificatesigningrequests/approval`,
 ]
+/** An aggregated role that `ann` is bound to, and one that it does not gather (yet). */
+const gatherer = (namespace: string): KubeObject[] => [
+  clusterRole('other'),
+  { ...clusterRole('gathers'), aggregationRule: { clusterRoleSelectors: [{ matchLabels: { to: 'gathers' } }] } },
+  bind(namespace, 'gathers', 'ClusterRole/gathers', 'user:ann'),
+]
 const ROWS: [title: string, objects: KubeObject[], chain: string[]][] = [
   ['pods', [...strong, ...ann('ops', 'create core pods')], ROOT],
   ['pods elsewhere', [...strong, ...ann('shop', 'create core pods')], []],
@@ -74,6 +80,37 @@ const ROWS: [title: string, objects: KubeObject[], chain: string[]][] = [
   ['impersonating users and groups', ann('', 'impersonate core users,groups'), ['admin']],
   ['impersonating groups alone', ann('', 'impersonate core groups'), []],
   ['escalate and change', ann('', `escalate,patch ${RBAC} clusterroles`), ['admin']],
+  ['escalate its own role, by name', ann('', `escalate,patch ${RBAC} clusterroles ann`), ['admin']],
+  ['escalate another role, by name', ann('', `escalate ${RBAC} clusterroles other`, `patch ${RBAC} clusterroles`), []],
+  ['change another role, by name', ann('', `escalate ${RBAC} clusterroles`, `patch ${RBAC} clusterroles other`), []],
+  [
+    'one rule of several fits',
+    ann('', `escalate ${RBAC} clusterroles ann`, `patch ${RBAC} clusterroles other`, `update ${RBAC} clusterroles ann`),
+    ['admin'],
+  ],
+  ['another role, gathered', [...gatherer(''), ...ann('', `escalate,patch ${RBAC} clusterroles other`)], ['admin']],
+  [
+    'a role that is not there, gathered',
+    [...gatherer('').slice(1), ...ann('', `escalate,patch ${RBAC} clusterroles other`)],
+    [],
+  ],
+  ['a new role, gathered', [...gatherer(''), ...ann('', `escalate,create ${RBAC} clusterroles`)], ['admin']],
+  ['a new role, not gathered', ann('', `escalate,create ${RBAC} clusterroles`), []],
+  [
+    'a new role, escalated by name',
+    [...gatherer(''), ...ann('', `escalate ${RBAC} clusterroles x`, `create ${RBAC} clusterroles`)],
+    [],
+  ],
+  [
+    'a new role, gathered in a namespace',
+    [...strong, ...gatherer('ops'), ...ann('', `escalate,create ${RBAC} clusterroles`)],
+    ROOT,
+  ],
+  [
+    'roles of a namespace, by other names',
+    [...strong, ...ann('ops', `escalate ${RBAC} roles x`, `update ${RBAC} roles`)],
+    [],
+  ],
   ['escalate alone', ann('', `escalate ${RBAC} clusterroles`), []],
   ['escalate roles', [...strong, ...ann('ops', `escalate,update ${RBAC} roles`)], ROOT],
   ['bind', ann('', `bind ${RBAC} clusterroles`, `create ${RBAC} clusterrolebindings`), ['admin']],
