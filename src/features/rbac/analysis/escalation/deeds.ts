@@ -176,7 +176,10 @@ function bothOver(
 ): void {
   if (held.own(first, namespace).length === 0 && held.own(second, namespace).length === 0) return
   const all = held.unlimited(first, namespace)
-  if (all !== undefined) return held.find(second, namespace).forEach((b) => void found(all, b, b.names))
+  if (all !== undefined) {
+    for (const b of held.find(second, namespace)) found(all, b, b.names)
+    return
+  }
   const byName = new Map<string, Evidence>()
   let any: Evidence | undefined
   for (const b of held.find(second, namespace)) {
