@@ -79,13 +79,16 @@ export function listenOnHost(host: string, port: number): Promise<{ server: Serv
   })
 }
 
+/** The agent as machines get it; making it takes a second or two, which other work can fill. */
+export const agentBundle = (paths: ClusterPaths): Promise<AgentBundle> =>
+  makeBundle(bundleContent(ROOT, process.arch === 'arm64' ? 'arm64' : 'x64'), join(paths.directory, 'bundles'))
+
 /** Initialises the machines over SSH, all at once; those that have joined are left as they are. */
-export async function joinMachines(paths: ClusterPaths, lab: Lab): Promise<void> {
+export async function joinMachines(paths: ClusterPaths, lab: Lab, bundle: Promise<AgentBundle>): Promise<void> {
   const machines = lab.machines().filter(({ running }) => running)
   const { client } = await adminClient(paths)
   const ca = readFileSync(join(paths.pki, 'ca.crt'), 'utf8')
   const identity = await readIdentity(clusterIdentity(paths).file)
-  let bundle: Promise<AgentBundle> | undefined
   const join_ = async (machine: LabMachine): Promise<void> => {
     const target = { user: 'root', host: machine.address, port: 22 }
     await joinNode({
@@ -100,8 +103,8 @@ export async function joinMachines(paths: ClusterPaths, lab: Lab): Promise<void>
       client,
       server: `https://${lab.controlPlane.address}:${LAB_API_PORT}`,
       ca,
-      bundle: (architecture) =>
-        (bundle ??= makeBundle(bundleContent(ROOT, architecture), join(paths.directory, 'bundles'))),
+      // Machines of a lab are this host: one architecture.
+      bundle: () => bundle,
       identityFile: clusterIdentity(paths).file,
       networkNamespace: lab.controlPlane.netns,
       clock: { now: Date.now },

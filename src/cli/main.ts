@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { registerImage } from './commands/image.ts'
 import { registerKms } from './commands/kms.ts'
 import { registerRbac } from './commands/rbac.ts'
 import { registerSecrets } from './commands/secrets.ts'
@@ -96,6 +97,7 @@ function program(): Command {
     .action(async (options) => (await import('./commands/version.ts')).version(options))
   registerSecrets(root)
   registerRbac(root)
+  registerImage(root)
   registerKms(root)
   root
     .command('completion')

@@ -49,8 +49,10 @@ export async function up(options: Record<string, unknown>): Promise<void> {
 
 /** The whole cluster: machines first, since the control plane lives in their network. */
 async function upWithMachines(paths: ClusterPaths, settings: Settings): Promise<void> {
-  const { joinMachines, listenOnHost, requireLab, startLab } = await import('../lab.ts')
+  const { agentBundle, joinMachines, listenOnHost, requireLab, startLab } = await import('../lab.ts')
   await requireLab()
+  const bundle = agentBundle(paths)
+  bundle.catch(() => undefined) // whoever joins machines says what is wrong with it
   const lab = await startLab(paths, settings.nodes)
   const host = await listenOnHost(settings.bindAddress, settings.port)
   try {
@@ -66,7 +68,7 @@ async function upWithMachines(paths: ClusterPaths, settings: Settings): Promise<
   } finally {
     host.server.close()
   }
-  await joinMachines(paths, lab)
+  await joinMachines(paths, lab, bundle)
 }
 
 /** Whether the control plane that runs was started with machines. */
@@ -80,8 +82,8 @@ async function bringMachines(
   _lab: NonNullable<ControlPlaneSettings['lab']>,
   nodes: number,
 ): Promise<void> {
-  const { joinMachines, startLab } = await import('../lab.ts')
-  await joinMachines(paths, await startLab(paths, nodes))
+  const { agentBundle, joinMachines, startLab } = await import('../lab.ts')
+  await joinMachines(paths, await startLab(paths, nodes), agentBundle(paths))
 }
 
 /** Settings of a running control plane change with a restart only: nobody should believe otherwise. */

@@ -6,7 +6,9 @@ import type { Client, ResourceId } from '../../kernel/client/client.ts'
 import { sleep, type Timers } from '../../kernel/controller/timers.ts'
 
 const REQUESTS: ResourceId = { group: 'certificates.k8s.io', version: 'v1', resource: 'certificatesigningrequests' }
-const POLL_MS = 500
+/** The first looks come quickly: approval by rule takes some milliseconds, a person takes longer. */
+const FIRST_POLL_MS = 50
+const POLL_MS = 1000
 /** Leaves live a week; servers may give less. */
 const LIFETIME_SECONDS = 7 * 24 * 3600
 
@@ -59,7 +61,7 @@ export async function requestCertificate(
     if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error
   }
   const deadline = timers.monotonic() + timeoutMs
-  for (;;) {
+  for (let pause = FIRST_POLL_MS; ; pause = Math.min(POLL_MS, pause * 2)) {
     const { status } = await client.get(REQUESTS, '', name)
     const { certificate, conditions = [] } = (status ?? {}) as {
       certificate?: string
@@ -74,6 +76,6 @@ export async function requestCertificate(
     if (signal.aborted) throw new Error('stopped while waiting for a certificate')
     if (timers.monotonic() > deadline)
       throw new Error(`${name} is not signed after ${timeoutMs / 1000} s; is it approved?`)
-    await sleep(timers, POLL_MS, signal)
+    await sleep(timers, pause, signal)
   }
 }
