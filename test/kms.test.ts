@@ -114,6 +114,12 @@ resources:
     await assert.rejects(create('impossible'), /nothing was written.*outside/)
     const { items } = await client.list({ ...secrets, resource: 'configmaps' })
     assert.ok(items.length > 0, 'what is not encrypted is served')
+    const blind = await cluster.rampart(['secrets', 'rotate'])
+    assert.equal(blind.code, 3, 'what is stale cannot be known')
+    assert.match(blind.stderr, /outside.*nobody listens/)
+    const hasty = await cluster.rampart(['secrets', 'discard', '/registry/core/secrets/default/first'])
+    assert.equal(hasty.code, 3)
+    assert.match(hasty.stderr, /may be readable when its key service is well again/)
 
     await serve()
     const deadline = Date.now() + 30_000
@@ -138,7 +144,8 @@ resources:
     const keyId = rotated.stdout.trim()
     const refused = await cluster.rampart(['secrets', 'rotate', '--kek'])
     assert.equal(refused.code, 3, 'the key is not ours to rotate')
-    const rewritten = await cluster.rampart(['secrets', 'rotate', '--dek'])
+    // At once, without waiting for the minute's question.
+    const rewritten = await cluster.rampart(['secrets', 'rotate'])
     assert.equal(rewritten.code, 0, rewritten.stderr)
     const { usage } = await status()
     assert.deepEqual(

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { discardUnreadable, openEncryption, rewriteStale, survey } from '../src/features/secrets/index.ts'
+import { discardUnreadable, holdsLocalValues, openEncryption, rewriteStale, survey } from '../src/features/secrets/index.ts'
 import type { KubeObject } from '../src/kernel/api/object.ts'
 import { startTestServer, type TestServer } from '../src/kernel/apiserver/testing.ts'
 import type { Client, ResourceId } from '../src/kernel/client/client.ts'
@@ -57,6 +57,7 @@ describe('the default: Secrets, with a local key file', () => {
     const [stored] = (await store.range({ key: `${KEY}plain-sight` })).kvs
     assert.ok(Buffer.from(stored!.value).subarray(0, 22).equals(Buffer.from('k8s:enc:kms:v2:local:\n')))
     assert.ok(!Buffer.from(stored!.value).includes(base64('planted-value-1')))
+    assert.equal(await holdsLocalValues(store), true)
     const [clear] = (await store.range({ key: '/registry/core/configmaps/default/open' })).kvs
     assert.ok(Buffer.from(clear!.value).includes('not-secret'))
   })

@@ -23,9 +23,12 @@ export function secretsHandlers({
 }): Record<string, ControlHandler> {
   let rotating = false
   const status: ControlHandler = async (_request, _progress, signal) => {
+    // What is wrong is told with the answer: in `troubles`, and as the keys' health.
+    await encryption.refresh().catch(() => undefined)
     const { usage, unreadable } = await survey(store, encryption, signal)
     return {
       keys: encryption.keys(),
+      troubles: encryption.troubles(),
       usage,
       unreadable: unreadable.slice(0, NAMED),
       unreadableCount: unreadable.length,
@@ -37,6 +40,8 @@ export function secretsHandlers({
     if (rotating) throw new Error('a rotation is under way already')
     rotating = true
     try {
+      // A plugin is asked once a minute only: what it changed since would not count as stale.
+      await encryption.refresh()
       if (what === 'kek') progress({ keyId: (await encryption.rotateLocalKey()).keyId })
       if (what === 'dek') await encryption.rotateDataKeys()
       let told = 0
@@ -59,8 +64,11 @@ export function secretsHandlers({
   return {
     'secrets-status': status,
     'secrets-rotate': rotate,
-    'secrets-discard': async ({ keys }) =>
-      discardUnreadable(store, encryption, Array.isArray(keys) ? keys.map(String) : []),
+    'secrets-discard': async ({ keys }) => {
+      // A key service that is not well is no reason to discard: its health must be of now.
+      await encryption.refresh().catch(() => undefined)
+      return discardUnreadable(store, encryption, Array.isArray(keys) ? keys.map(String) : [])
+    },
     'secrets-forget-keys': async ({ keyIds }) =>
       forgetKeys(store, encryption, Array.isArray(keyIds) && keyIds.length > 0 ? keyIds.map(String) : undefined),
   }

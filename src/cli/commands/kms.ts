@@ -24,6 +24,7 @@ export function registerKms(root: Command): void {
   withKeyFile(kms.command('keys').description('keys of a key file, newest first; the first wraps'))
     .option('-o, --output <format>', 'json, yaml, wide or name')
     .action(listKeys)
+  withKeyFile(kms.command('init').description('make a key file with one key; refuses when there is one')).action(init)
   withKeyFile(kms.command('rotate').description('add a key to a key file; a running server uses it at once')).action(
     rotate,
   )
@@ -110,6 +111,14 @@ async function listKeys(options: KeyFileOptions & { output?: string }): Promise<
     ['KEY', 'CREATED', 'WRAPS'],
     keys.map((key) => [key.id, key.created, key.wraps ? 'yes' : 'no']),
   )
+}
+
+async function init(options: KeyFileOptions): Promise<void> {
+  const file = resolve(options.keyFile ?? defaultKeyFile())
+  const { lstatSync } = await import('node:fs')
+  if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) throw new CliError(`${file} is there already`)
+  const keys = await openKeys(options, true)
+  print(keys.keys()[0]!.id)
 }
 
 async function rotate(options: KeyFileOptions): Promise<void> {

@@ -22,6 +22,10 @@ export async function status(options: Scope & { output?: string }): Promise<void
   const rows = format === 'wide' ? answer.usage : merged(answer)
   printTable(['PROTECTED BY', 'RESOURCE', 'OBJECTS', 'STALE', 'DATA KEYS', 'OLDEST WRITE'], rows.map(usageRow))
   complain(answer)
+  for (const trouble of answer.troubles) say(`not in force: ${trouble}`)
+  for (const sick of new Set(answer.keys.map(({ health }) => health))) {
+    if (sick !== undefined && sick !== 'ok') say(`not well: ${sick}`)
+  }
   const stale = answer.usage.reduce((sum, u) => sum + u.stale, 0)
   if (stale > 0) say(`${stale} objects would be written with another key today: rampart secrets rotate`)
 }
@@ -38,7 +42,7 @@ function keyRow(key: KnownKey): string[] {
     key.writes ? 'writes' : 'reads',
     age(key.created),
     dataKey === undefined ? '-' : `${dataKey.id}, ${age(dataKey.created)} old, ${dataKey.uses} uses`,
-    key.health ?? '-',
+    key.health === undefined ? '-' : key.health === 'ok' ? 'ok' : 'not well',
     key.resources.join(',') || '-',
   ]
 }

@@ -4,6 +4,8 @@ import { registerSecretsLint } from './secrets-lint.ts'
 
 export type SecretsStatus = {
   keys: KnownKey[]
+  /** Why files that were changed are not in force. */
+  troubles: string[]
   usage: KeyUsage[]
   unreadable: { key: string; error: string }[]
   unreadableCount: number

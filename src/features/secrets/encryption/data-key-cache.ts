@@ -43,6 +43,11 @@ export class DataKeyCache {
     if (this.#keys.size > MAX_DATA_KEYS) this.#keys.delete(this.#keys.keys().next().value!)
   }
 
+  remove(key: DataKey): void {
+    this.#keys.delete(key.tail.toString('latin1'))
+    if (this.#last === key) this.#last = undefined
+  }
+
   /** Asks the plugin, once for all that wait for the same data key. `tail` is the source's canonical encoding. */
   unwrap(source: DataKeySource, tail: Buffer): Promise<DataKey> {
     const text = tail.toString('latin1')

@@ -10,6 +10,8 @@ export type DataKeyRecord = {
   created: number
   /** Upper bound of the writes made with it. */
   uses: number
+  /** `DataKey.check`: what the plugin unwraps must be that very key. */
+  check: string
 }
 
 /**
@@ -32,6 +34,7 @@ type StoredRecord = {
   annotations: Record<string, string>
   created: string
   uses: number
+  check: string
 }
 
 export function openDataKeyRecords(file: string, log: Log): DataKeyRecords {
@@ -79,7 +82,7 @@ function load(file: string): Map<string, DataKeyRecord> {
 }
 
 function decode(stored: StoredRecord): DataKeyRecord {
-  const { keyId, ciphertext, annotations, created, uses } = stored
+  const { keyId, ciphertext, annotations, created, uses, check } = stored
   const source: DataKeySource = {
     keyId: String(keyId),
     ciphertext: Buffer.from(String(ciphertext), 'base64'),
@@ -92,12 +95,13 @@ function decode(stored: StoredRecord): DataKeyRecord {
   if (wrong !== undefined) throw new Error(wrong)
   const time = Date.parse(created)
   if (Number.isNaN(time) || !Number.isSafeInteger(uses) || uses < 0) throw new Error('a time or a count is wrong')
-  return { source, created: time, uses }
+  if (typeof check !== 'string' || !/^[0-9a-f]{64}$/.test(check)) throw new Error('a check of a data key is missing')
+  return { source, created: time, uses, check }
 }
 
 function save(file: string, records: ReadonlyMap<string, DataKeyRecord>): void {
   const plugins: Record<string, StoredRecord> = {}
-  for (const [plugin, { source, created, uses }] of records) {
+  for (const [plugin, { source, created, uses, check }] of records) {
     plugins[plugin] = {
       keyId: source.keyId,
       ciphertext: Buffer.from(source.ciphertext).toString('base64'),
@@ -106,6 +110,7 @@ function save(file: string, records: ReadonlyMap<string, DataKeyRecord>): void {
       ),
       created: new Date(created).toISOString(),
       uses,
+      check,
     }
   }
   writePrivate(file, `${JSON.stringify({ apiVersion: API_VERSION, kind: KIND, plugins }, undefined, 2)}\n`)

@@ -19,6 +19,8 @@ export class DataKey {
   /** What keys are derived from; or the key itself. */
   readonly #seed: SeedExpansion | undefined
   readonly #key: KeyObject | undefined
+  /** It has decrypted something, so it is what was once wrapped. */
+  #proven = false
 
   /** Throws for a key of wrong length. */
   constructor(source: DataKeySource, key: Uint8Array) {
@@ -50,11 +52,31 @@ export class DataKey {
 
   /** Undefined when the data was altered or belongs to another storage key. */
   open(data: Uint8Array, aad: string): Buffer | undefined {
+    const plain = this.#open(data, aad)
+    if (plain !== undefined) this.#proven = true
+    return plain
+  }
+
+  #open(data: Uint8Array, aad: string): Buffer | undefined {
     if (this.#key !== undefined) return gcmOpen(this.#key, data, aad)
     if (data.length < INFO_BYTES) return undefined
     return gcmOpen(deriveKey(this.#seed!, data.subarray(0, INFO_BYTES)), data.subarray(INFO_BYTES), aad)
   }
+
+  get proven(): boolean {
+    return this.#proven
+  }
+
+  /** Tells this key from every other without telling anything of it. Only for keys of the seed kind. */
+  check(): string {
+    const out = Buffer.alloc(32)
+    // Shorter than the info of a write: no write's key is derived from it.
+    this.#seed!.expand(CHECK_INFO, out)
+    return out.toString('hex')
+  }
 }
+
+const CHECK_INFO = Buffer.from('data key record')
 
 export function createdOf(source: DataKeySource): number | undefined {
   const noted = source.annotations[CREATED_ANNOTATION]

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { writePrivate } from '../../../platform/files.ts'
 import { EncryptionError } from './types.ts'
 
@@ -24,7 +24,20 @@ export function write(file: string, keys: readonly Key[]): void {
       key: key.toString('base64'),
     })),
   }
-  writePrivate(file, `${JSON.stringify(content, undefined, 2)}\n`)
+  writePrivate(placeOf(file), `${JSON.stringify(content, undefined, 2)}\n`)
+}
+
+/**
+ * Where the file is written, and its lock lies: what a symbolic link points to, so that keys stay on the medium that they
+ * were put on. Throws for a link to nothing: a medium that is not there is no first start.
+ */
+export function placeOf(file: string): string {
+  if (!lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()) return file
+  try {
+    return realpathSync(file)
+  } catch {
+    throw new EncryptionError(`the key file ${file} is a link to ${readlinkSync(file)}, which is not there`)
+  }
 }
 
 /** Changes with every version of the file; undefined when there is none. */

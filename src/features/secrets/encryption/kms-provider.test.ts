@@ -177,6 +177,31 @@ describe('kms v2', () => {
     assert.deepEqual(open(third, third.seal(PLAIN, KEY)), PLAIN)
   })
 
+  it('does not write with a remembered data key that the plugin unwraps to another', async () => {
+    const first = await started()
+    first.close()
+    service.spoil.decrypt = () => Buffer.alloc(32, 5)
+    const second = provider()
+    await assert.rejects(second.writeKey.probe(), refused(/does not decrypt to the same key/))
+    assert.throws(() => second.seal(PLAIN, KEY), refused(/is not written/))
+    assert.match(logged.join('\n'), /cannot be used again.*unwraps another key than it wrapped/)
+  })
+
+  it('asks again for a data key that did not decrypt anything yet', async () => {
+    const value = (await started()).seal(PLAIN, KEY)
+    const reader = provider()
+    service.spoil.decrypt = () => Buffer.alloc(32, 5)
+    await assert.rejects(async () => open(reader, value), refused(/was altered or moved/))
+    delete service.spoil.decrypt
+    assert.deepEqual(await open(reader, value), PLAIN)
+    const altered = Buffer.from(value)
+    altered[reader.header.length + 60]! ^= 1
+    const { decrypt } = service.calls
+    assert.throws(() => open(reader, altered), refused(/was altered or moved/))
+    assert.deepEqual(open(reader, value), PLAIN)
+    assert.equal(service.calls.decrypt, decrypt, 'a key that is known to be right stays')
+  })
+
   it('renews the data key before it wears out, and never goes past its limit', async () => {
     const kms = await started({ maxUses: 100 })
     const before = kms.writeKey.state!.key.id

@@ -55,6 +55,8 @@ export class KmsProvider {
   #open(key: DataKey, data: Uint8Array, storageKey: string): Buffer {
     const plain = key.open(data, storageKey)
     if (plain !== undefined) return plain
+    // If the plugin unwrapped it wrongly, it is asked again the next time.
+    if (!key.proven && key !== this.writeKey.state?.key) this.#cache.remove(key)
     throw new EncryptionError(
       `${storageKey} was altered or moved here from another key: it does not decrypt with data key ${key.id} ` +
         `(key-encryption key ${quoted(key.keyId)} of kms plugin ${this.name})`,

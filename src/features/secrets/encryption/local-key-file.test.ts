@@ -1,5 +1,17 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -30,6 +42,27 @@ describe('local key file', () => {
     assert.equal(again.keys()[0]!.created, clock.now())
     assert.deepEqual(await again.status(), { version: 'v2', healthz: 'ok', keyId: first.keys()[0]!.id })
     assert.ok(!existsSync(`${file}.lock`))
+  })
+
+  it('lies where a link to it points, also after changes; a link to nothing is no first start', () => {
+    const stick = join(folder, 'stick')
+    mkdirSync(stick)
+    const link = join(folder, 'linked.json')
+    const target = join(stick, 'keys.json')
+    openLocalKeyFile({ file: target, clock })
+    symlinkSync(target, link)
+    const { keyId } = openLocalKeyFile({ file: link, clock }).rotate()
+    assert.ok(lstatSync(link).isSymbolicLink())
+    assert.equal(openLocalKeyFile({ file: target, clock }).keys()[0]!.id, keyId)
+    const keys = openLocalKeyFile({ file: link, clock })
+    renameSync(stick, `${stick}-unplugged`)
+    assert.throws(
+      () => openLocalKeyFile({ file: link, clock }),
+      refused(/is a link to .*stick\/keys\.json, which is not there/),
+    )
+    assert.throws(() => keys.rotate(), refused(/which is not there/))
+    assert.throws(() => keys.reload(), refused(/is gone/))
+    assert.ok(lstatSync(link).isSymbolicLink() && !existsSync(stick))
   })
 
   it('wraps and unwraps, noting when the data key was made; later ones are later', async () => {

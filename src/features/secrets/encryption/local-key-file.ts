@@ -2,7 +2,17 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../../../kernel/feature.ts'
-import { KEY_BYTES, type Key, type Loaded, type LocalKey, MAX_KEYS, read, stampOf, write } from './key-file-format.ts'
+import {
+  KEY_BYTES,
+  type Key,
+  type Loaded,
+  type LocalKey,
+  MAX_KEYS,
+  placeOf,
+  read,
+  stampOf,
+  write,
+} from './key-file-format.ts'
 import { withLock } from './key-file-lock.ts'
 import { EncryptionError, type KeyService } from './types.ts'
 
@@ -38,7 +48,7 @@ export function openLocalKeyFile(options: { file: string; clock: Clock; name?: s
   let lastCreated = 0
 
   const change = (next: (onDisk: readonly Key[]) => readonly Key[]): void => {
-    withLock(file, () => {
+    withLock(placeOf(file), () => {
       write(file, next(read(file).keys))
       ;({ keys, stamp } = read(file))
     })
@@ -96,7 +106,7 @@ export function openLocalKeyFile(options: { file: string; clock: Clock; name?: s
 function readOrCreate(file: string, clock: Clock): Loaded {
   if (stampOf(file) !== undefined) return read(file)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  return withLock(file, () => {
+  return withLock(placeOf(file), () => {
     if (stampOf(file) === undefined) write(file, [newKey(clock)])
     return read(file)
   })

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
@@ -26,6 +36,8 @@ const refused =
     assert.doesNotMatch(error.message, /aHVudGVyMg/)
     return true
   }
+
+const refusedConfiguration = refused(/config-\d+\.yaml:\d+: .*nobody/)
 
 type Provider = Record<string, unknown>
 type Entry = [resources: string[], ...providers: Provider[]]
@@ -203,12 +215,53 @@ describe('encryption at rest', () => {
       replace(file, '{"keys":"aHVudGVyMg=="}')
       await eventually(() => logged.some((line) => line.includes('is broken')), 'the broken file is logged')
       await sleep(20)
-      assert.equal(logged.filter((line) => line.includes('is broken')).length, 1)
+      assert.equal(logged.filter((line) => line.includes('goes on with') && line.includes('is broken')).length, 1)
+      assert.match(encryption.troubles().join(), /is broken/)
+      assert.match(encryption.keys()[0]!.health!, /not healthy: .*is broken/)
+      await assert.rejects(encryption.refresh(), refused(/is broken/))
+      await assert.rejects(encryption.rotateDataKeys(), refused(/is broken/))
       assert.equal(encryption.protectionOf(write(encryption)).keyId, keyId)
       assert.deepEqual(encryption.fromStorage(value, SECRET), PLAIN)
+      now += 170_000
+      write(encryption)
+      now += 11_000
+      assert.throws(() => write(encryption), refused(/not write for more than 3 minutes.*is broken/))
       replace(file, String(good))
-      await sleep(20)
+      await eventually(() => encryption.troubles().length === 0, 'the file is whole again')
+      await encryption.refresh()
       assert.deepEqual(encryption.fromStorage(write(encryption), SECRET), PLAIN)
+    })
+
+    it('makes no new key file in the place of one that is lost', async () => {
+      const first = await open()
+      const value = write(first)
+      await first.close()
+      const file = join(folder, 'keys.json')
+      renameSync(file, `${file}.away`)
+      await assert.rejects(
+        open(),
+        refused(/keys\.json is missing, and data keys .* are recorded in .*put it back.*kms init/),
+      )
+      rmSync(`${file}.data-keys`)
+      await assert.rejects(
+        open({ holdsLocalValues: async () => true }),
+        refused(/keys\.json is missing, and the store holds values that it protects/),
+      )
+      symlinkSync(join(folder, 'not-mounted', 'keys.json'), file)
+      await assert.rejects(open(), refused(/is a link to .*not-mounted.*which is not there/))
+      assert.deepEqual(readdirSync(folder).sort(), ['keys.json', 'keys.json.away'])
+      rmSync(file)
+      renameSync(`${file}.away`, file)
+      assert.deepEqual(await (await open()).fromStorage(value, SECRET), PLAIN)
+    })
+
+    it('makes the key file where nothing needs one yet', async () => {
+      let asked = 0
+      const holdsLocalValues = async (): Promise<boolean> => ++asked === 0
+      await open({ holdsLocalValues })
+      assert.equal(asked, 1)
+      await open({ holdsLocalValues })
+      assert.equal(asked, 1)
     })
 
     it('does not start with a key file that is broken or open to others', async () => {
@@ -429,6 +482,33 @@ describe('encryption at rest', () => {
       assert.deepEqual(encryption.fromStorage(write(encryption), SECRET), PLAIN)
       replace(file, configuration([['secrets'], aesgcm('b', 'a')]))
       await eventually(() => headerOf(write(encryption)) === 'aesgcm:v1:b', 'the mended file is in force')
+    })
+
+    it('is looked at now by refresh, which says what keeps it from being in force', async () => {
+      const file = configFile([['secrets'], plugin('vault')])
+      const encryption = await open({ configFile: file, reloadIntervalMs: 1_000_000 })
+      const value = write(encryption)
+      await encryption.refresh()
+      assert.equal(encryption.isStale(value, SECRET), false)
+      service('vault').keyId = 'kek-2'
+      assert.equal(encryption.isStale(value, SECRET), false, 'nobody has asked yet')
+      await encryption.refresh()
+      assert.equal(encryption.isStale(value, SECRET), true)
+      service('vault').down = 'unplugged'
+      await assert.rejects(encryption.refresh(), refused(/vault.*unplugged/))
+      service('vault').down = undefined
+
+      const good = readFileSync(file, 'utf8')
+      replace(file, configuration([['secrets'], { nobody: {} }]))
+      for (let i = 0; i < 2; i++) await assert.rejects(encryption.refresh(), refusedConfiguration)
+      assert.match(encryption.troubles().join(), /config-\d+\.yaml:\d+: .*nobody/)
+      replace(file, good)
+      await encryption.refresh()
+      assert.deepEqual(encryption.troubles(), [])
+      replace(file, configuration([['secrets'], aesgcm('a'), plugin('vault')]))
+      await encryption.refresh()
+      assert.equal(encryption.isStale(value, SECRET), true)
+      assert.equal(headerOf(write(encryption)), 'aesgcm:v1:a')
     })
 
     it('keeps the old one until a new plugin is healthy', async () => {

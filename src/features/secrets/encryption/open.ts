@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import type { Clock, Log } from '../../../kernel/feature.ts'
 import { loadConfiguration } from './configuration-file.ts'
 import { type DataKeyRecords, openDataKeyRecords } from './data-key-records.ts'
@@ -22,6 +22,8 @@ export type EncryptionOptions = {
   clock: Clock
   log: Log
   connectPlugin: ConnectPlugin
+  /** Whether the store holds values of the built-in service: asked when its key file is absent and would be made. */
+  holdsLocalValues?: () => Promise<boolean>
   /** How often the files are looked at; 1 s unless given. */
   reloadIntervalMs?: number
 }
@@ -39,7 +41,7 @@ const BUILT_IN_TIMEOUT_MS = 10_000
  */
 export async function openEncryption(options: EncryptionOptions): Promise<EncryptionAtRest> {
   const { configFile, keyFile, clock, log } = options
-  const records = openDataKeyRecords(`${keyFile}.data-keys`, log)
+  const records = openDataKeyRecords(recordsOf(keyFile), log)
   const builtIn = await openBuiltIn(options, records)
   const plugins = new Plugins(options.connectPlugin, { records, clock, log })
   const server = new EncryptionServer(builtIn, plugins, options)
@@ -55,20 +57,49 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
   return server
 }
 
-type BuiltInService = { file: LocalKeyFile; provider: KmsProvider; writes: boolean }
+type BuiltInService = {
+  file: LocalKeyFile
+  provider: KmsProvider
+  writes: boolean
+  /** What is wrong with the key file: while it lasts nothing new is wrapped, for the key might die with this process. */
+  trouble?: string | undefined
+}
 
 async function openBuiltIn(options: EncryptionOptions, records: DataKeyRecords): Promise<BuiltInService | undefined> {
   const { configFile, keyFile, clock, log } = options
   const writes = configFile === undefined
   if (!writes && !existsSync(keyFile)) return undefined
+  if (lstatSync(keyFile, { throwIfNoEntry: false }) === undefined) await refuseLoss(options)
   const file = openLocalKeyFile({ file: keyFile, clock, name: BUILT_IN })
-  const provider = new KmsProvider({ service: file, timeoutMs: BUILT_IN_TIMEOUT_MS, records, clock, log })
+  const status: LocalKeyFile['status'] = async () => ({
+    ...(await file.status()),
+    ...(builtIn.trouble === undefined ? {} : { healthz: builtIn.trouble }),
+  })
+  const service = { ...file, status }
+  const provider = new KmsProvider({ service, timeoutMs: BUILT_IN_TIMEOUT_MS, records, clock, log })
+  const builtIn: BuiltInService = { file, provider, writes }
   if (writes) {
     await provider.writeKey.start()
     if (provider.writeKey.health !== 'ok') throw new EncryptionError(provider.writeKey.health)
   }
-  return { file, provider, writes }
+  return builtIn
 }
+
+/** A new key file in the place of one that is missing would hide the loss until nothing can be read. */
+async function refuseLoss({ keyFile, holdsLocalValues }: EncryptionOptions): Promise<void> {
+  const why = existsSync(recordsOf(keyFile))
+    ? `data keys that it wrapped are recorded in ${recordsOf(keyFile)}`
+    : (await holdsLocalValues?.())
+      ? 'the store holds values that it protects'
+      : undefined
+  if (why === undefined) return
+  throw new EncryptionError(
+    `the key file ${keyFile} is missing, and ${why}: put it back from a copy. If it is lost for good, so is what it ` +
+      `protected: "rampart kms init --key-file ${keyFile}" makes a new one`,
+  )
+}
+
+const recordsOf = (keyFile: string): string => `${keyFile}.data-keys`
 
 class EncryptionServer implements EncryptionAtRest {
   readonly #builtIn: BuiltInService | undefined
@@ -76,11 +107,15 @@ class EncryptionServer implements EncryptionAtRest {
   readonly #options: EncryptionOptions
   #rules: Ruleset
   #stamp: string | undefined
-  #refused: string | undefined
+  /** A version of the file that is wrong, and why. */
+  #refused: { stamp: string; error: Error } | undefined
   #retryAt = 0
-  #lastComplaint: string | undefined
+  readonly #troubles: Record<'keys' | 'configuration', string | undefined> = {
+    keys: undefined,
+    configuration: undefined,
+  }
   #timer: NodeJS.Timeout | undefined
-  #ticking: Promise<void> | undefined
+  #looking: Promise<void> = Promise.resolve()
   #closed = false
 
   constructor(builtIn: BuiltInService | undefined, plugins: Plugins, options: EncryptionOptions) {
@@ -92,11 +127,7 @@ class EncryptionServer implements EncryptionAtRest {
 
   /** Throws, changing nothing, when the file is wrong or, but for the first time, a new plugin is not healthy. */
   async applyConfiguration(file: string, first: boolean): Promise<boolean> {
-    const loaded = loadConfiguration(file, this.#options.log, (stamp) => {
-      if (stamp === this.#stamp || stamp === this.#refused) return true
-      this.#refused = stamp
-      return false
-    })
+    const loaded = this.#load(file)
     if (loaded === undefined) return false
     const { configuration, stamp } = loaded
     const prepared = await this.#plugins.prepare(configuration)
@@ -107,7 +138,6 @@ class EncryptionServer implements EncryptionAtRest {
     const [sick] = prepared.unhealthy
     if (sick !== undefined && !first) {
       prepared.discard()
-      this.#refused = undefined
       this.#retryAt = this.#options.clock.now() + RETRY_MS
       throw new EncryptionError(`a plugin of the new configuration is not healthy: ${sick.writeKey.health}`)
     }
@@ -120,36 +150,94 @@ class EncryptionServer implements EncryptionAtRest {
     return true
   }
 
+  /** Undefined when this version of the file is in force; throws again for one that is known to be wrong. */
+  #load(file: string): ReturnType<typeof loadConfiguration> {
+    let read: string | undefined
+    try {
+      return loadConfiguration(file, this.#options.log, (stamp) => {
+        if (stamp === this.#stamp) return true
+        if (stamp === this.#refused?.stamp) throw this.#refused.error
+        read = stamp
+        return false
+      })
+    } catch (error) {
+      if (read !== undefined) this.#refused = { stamp: read, error: error as Error }
+      throw error
+    }
+  }
+
   watch(): void {
     this.#timer = setTimeout(() => {
-      this.#ticking = this.#look().finally(() => {
+      void this.#look().finally(() => {
         if (!this.#closed) this.watch()
       })
     }, this.#options.reloadIntervalMs ?? RELOAD_INTERVAL_MS)
     this.#timer.unref()
   }
 
-  /** What cannot be read is said once; what was in force before stays. */
-  async #look(): Promise<void> {
-    const { configFile, clock, log } = this.#options
-    try {
-      if (this.#builtIn?.file.reload()) {
-        log('info', 'the local key file changed', { file: this.#builtIn.file.file })
-        if (this.#builtIn.writes) await this.#builtIn.provider.writeKey.probe()
-      }
-      if (
-        configFile !== undefined &&
-        clock.now() >= this.#retryAt &&
-        (await this.applyConfiguration(configFile, false))
-      )
-        log('info', 'a new encryption configuration is in force', { file: configFile })
-      this.#lastComplaint = undefined
-    } catch (error) {
-      const complaint = (error as Error).message
-      if (complaint === this.#lastComplaint) return
-      this.#lastComplaint = complaint
-      log('error', 'encryption at rest goes on with the keys and the configuration it had', { error: complaint })
+  /** What is wrong is said once; what was in force before stays. */
+  #look(): Promise<void> {
+    const next = this.#looking.then(async () => {
+      if (this.#closed) return
+      this.#note('keys', await this.#lookAtKeys())
+      this.#note('configuration', await this.#lookAtConfiguration())
+    })
+    this.#looking = next
+    return next
+  }
+
+  #note(what: 'keys' | 'configuration', trouble: string | undefined): void {
+    if (trouble !== undefined && trouble !== this.#troubles[what]) {
+      const fields = { error: trouble }
+      this.#options.log('error', 'encryption at rest goes on with the keys and the configuration it had', fields)
     }
+    this.#troubles[what] = trouble
+  }
+
+  async #lookAtKeys(): Promise<string | undefined> {
+    const builtIn = this.#builtIn
+    if (builtIn === undefined) return undefined
+    const { trouble: before } = builtIn
+    let changed = false
+    try {
+      changed = builtIn.file.reload()
+      builtIn.trouble = undefined
+    } catch (error) {
+      builtIn.trouble = (error as Error).message
+    }
+    if (changed) this.#options.log('info', 'the local key file changed', { file: builtIn.file.file })
+    // What the probe finds wrong is noted as the health of the key service.
+    if (builtIn.writes && (changed || builtIn.trouble !== before))
+      await builtIn.provider.writeKey.probe().catch(() => {})
+    return builtIn.trouble
+  }
+
+  async #lookAtConfiguration(): Promise<string | undefined> {
+    const { configFile, clock, log } = this.#options
+    if (configFile === undefined || clock.now() < this.#retryAt) return this.#troubles.configuration
+    try {
+      if (await this.applyConfiguration(configFile, false))
+        log('info', 'a new encryption configuration is in force', { file: configFile })
+      return undefined
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
+  async refresh(): Promise<void> {
+    this.#retryAt = 0
+    await this.#look()
+    const [trouble] = this.troubles()
+    if (trouble !== undefined) throw new EncryptionError(trouble)
+    await Promise.all(this.#writers().map((provider) => provider.writeKey.probe()))
+  }
+
+  troubles(): readonly string[] {
+    return Object.values(this.#troubles).filter((trouble) => trouble !== undefined)
+  }
+
+  #writers(): readonly KmsProvider[] {
+    return this.#rules.uses.flatMap(({ writes, key }) => (writes && key instanceof KmsProvider ? [key] : []))
   }
 
   toStorage(value: Buffer, storageKey: string): Buffer {
@@ -183,7 +271,7 @@ class EncryptionServer implements EncryptionAtRest {
   }
 
   async rotateDataKeys(): Promise<void> {
-    const writers = this.#rules.uses.flatMap(({ writes, key }) => (writes && key instanceof KmsProvider ? [key] : []))
+    const writers = this.#writers()
     if (writers.length === 0) {
       throw new EncryptionError('nothing is written with data keys: no kms provider comes first in the configuration')
     }
@@ -210,7 +298,7 @@ class EncryptionServer implements EncryptionAtRest {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
-    await this.#ticking
+    await this.#looking
     this.#plugins.close()
     this.#builtIn?.provider.close()
   }

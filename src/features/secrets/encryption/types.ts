@@ -44,6 +44,13 @@ export type EncryptionAtRest = ValueTransformer & {
   rotateLocalKey: () => Promise<{ keyId: string }>
   /** Removes keys from the local key file; the caller has made sure that nothing needs them. Never the writing one. */
   forgetLocalKeys: (keyIds: readonly string[]) => Promise<void>
+  /**
+   * Looks at the files and asks the plugins that write, now, so that `isStale` goes by today's keys. Rejects with the
+   * reason when these cannot be known.
+   */
+  refresh: () => Promise<void>
+  /** What keeps the files from being in force as they are now; empty when nothing does. */
+  troubles: () => readonly string[]
   /** Ends watching of files and plugins. */
   close: () => Promise<void>
 }

@@ -98,7 +98,7 @@ export class WriteKey {
     const current = this.#current
     if (current === undefined || current.recorded === Number.POSITIVE_INFINITY) return
     const { source, created, uses } = current
-    this.#records.set(this.#service.name, { source, created, uses })
+    this.#records.set(this.#service.name, { source, created, uses, check: current.key.check() })
   }
 
   /** Asks the plugin now; makes a new data key when its key_id changed. Rejects, after noting it, when it is not well. */
@@ -159,6 +159,8 @@ export class WriteKey {
     try {
       const plain = await this.#service.unwrap(record.source, randomUUID())
       const key = dataKeyOf(record.source, plain, this.#service.name)
+      // Wrapped without authentication or by another key: what it would encrypt, nobody could read.
+      if (key.check() !== record.check) throw new EncryptionError('the plugin unwraps another key than it wrapped')
       return this.#recorded(key, record)
     } catch (error) {
       const reason = (error as Error).message
@@ -184,7 +186,7 @@ export class WriteKey {
     }
     const key = dataKeyOf(source, seed, plugin)
     seed.fill(0)
-    const made = this.#recorded(key, { source, created: key.created ?? created, uses: 0 })
+    const made = this.#recorded(key, { source, created: key.created ?? created, uses: 0, check: key.check() })
     // Without a record the key serves this process only, whose count is exact.
     return made ?? { key, source, created: key.created ?? created, uses: 0, recorded: Number.POSITIVE_INFINITY }
   }
@@ -211,7 +213,8 @@ export class WriteKey {
 
   #extend(current: Current): void {
     const { key, source, created, uses } = current
-    current.recorded = this.#recorded(key, { source, created, uses })?.recorded ?? Number.POSITIVE_INFINITY
+    current.recorded =
+      this.#recorded(key, { source, created, uses, check: key.check() })?.recorded ?? Number.POSITIVE_INFINITY
   }
 
   #refuse(storageKey: string, reason: string): EncryptionError {

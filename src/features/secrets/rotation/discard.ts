@@ -18,6 +18,8 @@ export async function discardUnreadable(
     const [kv] = (await store.range({ key })).kvs
     if (kv === undefined) throw new Error(`${key} is not there`)
     if (await isReadable(encryption, kv.value, key)) throw new Error(`${key} can be read: delete it with kubectl`)
+    const sick = sicknessOf(encryption, kv.value)
+    if (sick !== undefined) throw new Error(`${key} may be readable when its key service is well again: ${sick}`)
     const { succeeded } = await store.txn({
       compare: [{ key, modRevision: kv.modRevision }],
       success: [{ type: 'delete', key }],
@@ -26,6 +28,17 @@ export async function discardUnreadable(
     discarded.push(key)
   }
   return { discarded }
+}
+
+/** What is wrong with the key service that the value needs. */
+function sicknessOf(encryption: EncryptionAtRest, value: Uint8Array): string | undefined {
+  try {
+    const { provider, name } = encryption.protectionOf(value)
+    if (provider !== 'kms') return undefined
+    return encryption.keys().find((key) => key.provider === 'kms' && key.name === name && key.health !== 'ok')?.health
+  } catch {
+    return undefined // it is no value of any key service
+  }
 }
 
 async function isReadable(encryption: EncryptionAtRest, value: Uint8Array, key: string): Promise<boolean> {

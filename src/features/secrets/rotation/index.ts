@@ -1,4 +1,5 @@
 export { discardUnreadable } from './discard.ts'
 export { forgetKeys } from './forget-keys.ts'
 export { type RewriteOptions, type RewriteProgress, rewriteStale, type Unreadable } from './rewrite.ts'
+export { holdsLocalValues } from './stored.ts'
 export { type KeyUsage, type Survey, survey } from './survey.ts'
