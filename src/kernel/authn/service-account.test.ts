@@ -303,6 +303,15 @@ const forged: [name: string, forge: (w: World, good: string) => string, outcome:
       ),
     /incomplete/,
   ],
+  [
+    'bound to a node without uid',
+    (w, good) => {
+      const { namespace, serviceaccount } = claimsOf(good)['kubernetes.io']
+      const bound = { namespace, serviceaccount, node: { name: 'n1' } }
+      return signed(headerOf(good), { ...claimsOf(good), 'kubernetes.io': bound }, w.state.keys[0]!)
+    },
+    /incomplete/,
+  ],
   ['a signature of one bit less', (_w, good) => `${good.slice(0, -4)}AAAA`, /signature is wrong/],
   [
     'another issuer',
@@ -360,6 +369,18 @@ test('token request: bound to a pod, which brings its node along', () => {
   assert.deepEqual(claims['kubernetes.io'].node, { name: 'n1', uid: 'uid-node' })
   assert.deepEqual(claims.aud, ['vault'])
   assert.equal(claims.exp - claims.iat, 600)
+})
+
+test('token request: a node that is not there is named without uid', () => {
+  const w = world()
+  w.objects.delete('nodes//n1')
+  const spec = { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'web-1' } }
+  const { token } = answerTokenRequest(w.tokens, w.lookup, request(spec), 'shop', 'web')['status']
+  assert.deepEqual(claimsOf(token)['kubernetes.io'].node, { name: 'n1' })
+  const verdict = w.tokens.authenticateToken(token, [])
+  assert.equal(verdict.verdict, 'allow')
+  assert.deepEqual(verdict.user.extra?.['authentication.kubernetes.io/node-name'], ['n1'])
+  assert.equal(verdict.user.extra?.['authentication.kubernetes.io/node-uid'], undefined)
 })
 
 const badRequests: [name: string, spec: object, code: number, message: RegExp, metadata?: object][] = [

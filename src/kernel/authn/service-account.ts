@@ -24,8 +24,11 @@ export type ServiceAccountOptions = {
 
 type Reference = { name: string; uid: string }
 
-/** What a token ends with, beside its account. `node` of a pod is for information. */
-export type BoundObject = Reference & { kind: 'Pod' | 'Secret' | 'Node'; node?: Reference }
+/** The node of a pod: for information. Without uid while there is no such Node (KEP-4193). */
+type PodNode = { name: string; uid?: string }
+
+/** What a token ends with, beside its account. */
+export type BoundObject = Reference & { kind: 'Pod' | 'Secret' | 'Node'; node?: PodNode }
 
 export type IssuedToken = {
   token: string
@@ -48,7 +51,8 @@ type Claims = {
     serviceaccount: Reference
     pod?: Reference
     secret?: Reference
-    node?: Reference
+    /** A token without `pod` that names a node is bound to it, and so has its uid. */
+    node?: PodNode
   }
 }
 
@@ -146,7 +150,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       (pod && this.#gone('pods', namespace, pod, now)) ??
       (secret && this.#gone('secrets', namespace, secret, now)) ??
       // The node of a pod's token only tells where the pod ran.
-      (node && pod === undefined ? this.#gone('nodes', '', node, now) : undefined)
+      (node && pod === undefined ? this.#gone('nodes', '', { name: node.name, uid: node.uid ?? '' }, now) : undefined)
     )
   }
 
@@ -196,15 +200,22 @@ function boundClaims(bound: BoundObject | undefined): Partial<Claims['kubernetes
   }
 }
 
-const isReference = (value: Reference | undefined): boolean =>
-  typeof value?.name === 'string' && typeof value.uid === 'string' && value.name !== '' && value.uid !== ''
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== ''
+const isReference = (value: Partial<Reference> | undefined): value is Reference =>
+  isText(value?.name) && isText(value?.uid)
+
+function isNodeClaim(node: Partial<Reference> | undefined, ofPod: boolean): boolean {
+  if (node === undefined || isReference(node)) return true
+  return ofPod && isText(node?.name) && node.uid === undefined
+}
 
 function isClaims(claims: Partial<Claims>): claims is Claims {
   const k = claims['kubernetes.io']
   return (
     typeof k?.namespace === 'string' &&
     isReference(k.serviceaccount) &&
-    [k.pod, k.secret, k.node].every((bound) => bound === undefined || isReference(bound)) &&
+    [k.pod, k.secret].every((bound) => bound === undefined || isReference(bound)) &&
+    isNodeClaim(k.node, k.pod !== undefined) &&
     claims.sub === serviceAccountUser(k.namespace, k.serviceaccount.name) &&
     Array.isArray(claims.aud) &&
     claims.aud.length > 0 &&
@@ -224,7 +235,8 @@ function userOf(claims: Claims): UserInfo {
     extra: {
       [key('credential-id')]: [`JTI=${claims.jti}`],
       ...(pod === undefined ? {} : { [key('pod-name')]: [pod.name], [key('pod-uid')]: [pod.uid] }),
-      ...(node === undefined ? {} : { [key('node-name')]: [node.name], [key('node-uid')]: [node.uid] }),
+      ...(node === undefined ? {} : { [key('node-name')]: [node.name] }),
+      ...(node?.uid === undefined ? {} : { [key('node-uid')]: [node.uid] }),
     },
   }
 }

@@ -120,6 +120,7 @@ function boundObject(
     throw badRequest(
       `cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`,
     )
-  const node = nodeName ? lookup('nodes', '', nodeName) : undefined
-  return node === undefined ? bound : { ...bound, node: { name: nodeName!, uid: node.metadata.uid! } }
+  if (!nodeName) return bound
+  const node = lookup('nodes', '', nodeName)
+  return { ...bound, node: { name: nodeName, ...(node === undefined ? {} : { uid: node.metadata.uid! }) } }
 }
