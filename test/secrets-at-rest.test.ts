@@ -4,7 +4,13 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { discardUnreadable, holdsLocalValues, openEncryption, rewriteStale, survey } from '../src/features/secrets/index.ts'
+import {
+  discardUnreadable,
+  holdsLocalValues,
+  openEncryption,
+  rewriteStale,
+  survey,
+} from '../src/features/secrets/index.ts'
 import type { KubeObject } from '../src/kernel/api/object.ts'
 import { startTestServer, type TestServer } from '../src/kernel/apiserver/testing.ts'
 import type { Client, ResourceId } from '../src/kernel/client/client.ts'

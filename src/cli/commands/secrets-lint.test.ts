@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -68,6 +78,24 @@ function file(content: string, name = `f${files++}.yaml`): string {
 }
 
 describe('rampart secrets lint', () => {
+  test('what cannot be read in a folder is told and hides nothing else; links to folders are not followed', () => {
+    const tree = join(folder, 'tree')
+    mkdirSync(join(tree, 'inner', 'deep.yaml'), { recursive: true })
+    symlinkSync('user@host.1:2', join(tree, '.#web.yaml'))
+    symlinkSync('..', join(tree, 'inner', 'back.yaml'))
+    file(manifest, 'tree/web.yaml')
+    file(manifest, 'tree/inner/deep.yaml/app.json')
+    file('kind: [', 'tree/broken.yml')
+    file(manifest, 'tree/notes.txt')
+    const flat = lint([tree])
+    assert.equal(flat.status, 2)
+    assert.match(flat.stderr, /\.#web\.yaml cannot be read/)
+    assert.match(flat.stderr, /broken\.yml:1/)
+    assert.match(flat.stderr, /2 findings;/)
+    assert.match(flat.stdout, /tree\/web\.yaml:/)
+    assert.match(lint(['-R', tree]).stderr, /4 findings;/)
+  })
+
   test('exit codes: 0 nothing, 1 findings, 2 unreadable or wrong usage', () => {
     assert.equal(lint([file(manifest.replaceAll(pw, '$(X)'))]).status, 0)
     assert.equal(lint([file(manifest)]).status, 1)

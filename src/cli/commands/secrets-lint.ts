@@ -1,3 +1,5 @@
+import { type Dirent, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { DocumentReport, LocatedLeak } from '../../features/secrets/lint/document.ts'
 import type { FixedDocument } from '../../features/secrets/lint/fix.ts'
@@ -101,8 +103,22 @@ async function lintFiles(
     }
     return report
   }
+  /** What cannot be read within a folder, such as a link to nothing, hides nothing else. */
+  const filesOf = (path: string): string[] => {
+    if (path === '-' || statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+      return readable(() => [...manifestFiles([path])]) ?? []
+    const entries = readable(() => entriesOf(path)) ?? []
+    return entries.flatMap((entry): string[] => {
+      const inner = join(path, entry.name)
+      // Links to folders are not followed: they may lead back here.
+      if (entry.isDirectory()) return flags.recursive === true ? filesOf(inner) : []
+      if (!/\.(?:ya?ml|json)$/.test(entry.name)) return []
+      const target = statSync(inner, { throwIfNoEntry: false })
+      return target === undefined || target.isFile() ? [inner] : []
+    })
+  }
   for (const path of paths)
-    for (const file of readable(() => [...manifestFiles([path], { recursive: flags.recursive === true })]) ?? []) {
+    for (const file of filesOf(path)) {
       const text = readable(() => readManifestText(file))
       if (text === undefined) continue
       const reports: [ManifestDocument, DocumentReport][] = []
@@ -114,6 +130,14 @@ async function lintFiles(
       }
       if (flags.fix === true) await fixFile(file, text, reports, result)
     }
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+  } catch (error) {
+    throw new CliError(`${folder} cannot be read: ${(error as Error).message}`, 2)
+  }
 }
 
 /** Fixes the documents of one file, and writes it and its Secrets; standard input's go to standard output. */

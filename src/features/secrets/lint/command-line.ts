@@ -1,5 +1,6 @@
 import { findCredentials } from './credentials.ts'
 import { examineNamed } from './named-value.ts'
+import { findPairs } from './pairs.ts'
 import { locate, type ShellWord, shellCommands } from './shell-words.ts'
 import type { Detection } from './types.ts'
 import { classifyValue, isPlaceholder, variety } from './values.ts'
@@ -116,10 +117,10 @@ function examineWords(words: readonly ShellWord[]): WordDetection[] {
     const next = words[i + 1]?.text
     const here = assignment(text) ?? headerLine(text) ?? joinedFlag(program, text) ?? opensslPass(text)
     if (here !== undefined) found.push({ ...here, word: i })
-    else if (next !== undefined && text.startsWith('-')) {
+    else if (next !== undefined && text.startsWith('-') && !text.includes('=')) {
       const there = flagValue(program, text, next)
       if (there !== undefined) found.push({ ...there, word: ++i })
-    }
+    } else for (const pair of findPairs(text)) found.push({ ...commandLine(pair, 0, pair.name), word: i })
   }
   return found
 }
@@ -157,6 +158,10 @@ function headerLine(text: string): Named | undefined {
 
 function joinedFlag(program: string, text: string): Named | undefined {
   const short = SHORT_FLAGS[program]
+  if (short?.pair === true && text.startsWith(short.flag) && !text.startsWith('--')) {
+    const cut = text.search(/[:%]/)
+    return cut < 0 ? undefined : secretWord(text.slice(cut + 1), cut + 1, 'password')
+  }
   if (short?.joined !== true || !text.startsWith(short.flag) || text.length < short.flag.length + 3) return undefined
   const value = text.slice(short.flag.length)
   return secretWord(value, short.flag.length, 'password')

@@ -3,6 +3,7 @@ import { decodeYaml } from '../../../kernel/codec/yaml.ts'
 import { withoutOverlaps } from './command-line.ts'
 import { findCredentials } from './credentials.ts'
 import { examineNamed } from './named-value.ts'
+import { findPairs } from './pairs.ts'
 import type { Detection } from './types.ts'
 
 /** A secret within a text that is itself a document, and the key that leads to it there. */
@@ -19,8 +20,8 @@ const MAX_LINE = 4096
  */
 export function examineText(fileName: string, text: string): TextDetection[] {
   const found: TextDetection[] = findCredentials(text).map((d) => ({ ...d, within: '' }))
-  const parsed = parse(fileName, text)
-  const named = parsed === undefined ? examineLines(text) : examineParsed(parsed, text)
+  const parsed = PGPASS.test(fileName) ? undefined : parse(fileName, text)
+  const named = parsed === undefined ? examineLines(text, PGPASS.test(fileName)) : examineParsed(parsed, text)
   for (const d of named) {
     if (found.length >= MAX_FOUND) break
     // The shape tells what it is, the name where.
@@ -52,8 +53,8 @@ function examineParsed(root: object, text: string): TextDetection[] {
   const visit = (node: unknown, key: string, path: string, depth: number): void => {
     if (--budget.left < 0 || found.length >= MAX_FOUND || depth > 100) return
     if (typeof node === 'string' || typeof node === 'number') {
-      const place = namedIn(key, path, String(node), text)
-      if (place !== undefined) found.push({ ...place, within: path })
+      const places = namedIn(key, path, String(node), text)
+      for (const place of places) found.push({ ...place, within: path })
     } else if (Array.isArray(node)) {
       for (const [i, item] of node.entries()) visit(item, key, `${path}[${i}]`, depth + 1)
     } else if (typeof node === 'object' && node !== null) {
@@ -68,14 +69,18 @@ function examineParsed(root: object, text: string): TextDetection[] {
   return found
 }
 
-function namedIn(key: string, path: string, value: string, text: string): Detection | undefined {
+function namedIn(key: string, path: string, value: string, text: string): Detection[] {
   const docker = /(?:^|\.)auths\./.test(path) && key === 'auth' ? dockerAuth(value) : undefined
   const found = docker ?? (key.endsWith('Ref') ? undefined : examineNamed(key, value))
-  if (found === undefined) return undefined
-  const secret = value.slice(found.start, found.end)
-  const place = placeOf(text, key, secret)
-  // Written with escapes or over several lines: the line of its key is the nearest that can be told.
-  return { ...found, start: place, end: place + secret.length }
+  // A text of several lines is a document within the document.
+  const all = found !== undefined ? [found] : value.includes('\n') ? [] : findPairs(value)
+  return all.map((detection) => {
+    const secret = value.slice(detection.start, detection.end)
+    const place = placeOf(text, key, secret)
+    const { rule, what, severity } = detection
+    // Written with escapes or over several lines: the line of its key is the nearest that can be told.
+    return { rule, what, severity, start: place, end: place + secret.length }
+  })
 }
 
 /** Where the value stands: after its key if the key can be found. */
@@ -105,9 +110,13 @@ const NETRC = /\bpassword[ \t]+(?=\S)/
 const ELEMENT = /<([A-Za-z][A-Za-z0-9_.-]{0,60})>([^<>]{3,400})<\//g
 const DEFINE = /^[ \t]*define\([ \t]*["']([A-Za-z_]\w{0,127})["'][ \t]*,[ \t]*(?=["'])/
 const NPMRC = /^\/\/[^\s=]{1,200}:(_authToken|_password|_auth)[ \t]*=[ \t]*/
+const ATTRIBUTES = /\s(?:key|name)="([A-Za-z_][\w.:-]{0,127})"\s{1,20}value="([^"<>]{3,400})"/g
+const PGPASS = /(?:^|[./])pgpass(?:\.conf)?$/
+/** host:port:database:user:password, in which a backslash escapes. */
+const PGPASS_LINE = /^(?:(?:\\.|[^:\\])*:){4}/
 const COMMENT = /^[ \t]*(?:[#;!]|\/\/|--[ \t])/
 
-function examineLines(text: string): TextDetection[] {
+function examineLines(text: string, pgpass: boolean): TextDetection[] {
   const found: TextDetection[] = []
   let section = ''
   for (let start = 0; start < text.length && found.length < MAX_FOUND; ) {
@@ -116,13 +125,24 @@ function examineLines(text: string): TextDetection[] {
     const line = text.slice(start, Math.min(end, start + MAX_LINE))
     const header = /^\s*\[([^\]]{1,80})\]\s*$/.exec(line)
     if (header !== null) section = header[1]!
+    else if (pgpass) examinePgpass(line, start, found)
     else if (!COMMENT.test(line) || NPMRC.test(line)) examineLine(line, start, section, found)
     start = end + 1
   }
   return found
 }
 
+function examinePgpass(line: string, offset: number, found: TextDetection[]): void {
+  const before = PGPASS_LINE.exec(line)?.[0]
+  const d =
+    before === undefined || line.startsWith('#') ? undefined : examineNamed('password', line.slice(before.length))
+  if (d === undefined) return
+  const at = offset + before!.length
+  found.push({ ...d, start: at + d.start, end: at + d.end, within: 'password' })
+}
+
 function examineLine(line: string, offset: number, section: string, found: TextDetection[]): void {
+  const before = found.length
   const match = NPMRC.exec(line) ?? PAIR.exec(line) ?? DIRECTIVE.exec(line) ?? DEFINE.exec(line)
   const add = (name: string, raw: string, at: number): void => {
     const [value, skipped] = unquote(raw)
@@ -142,6 +162,21 @@ function examineLine(line: string, offset: number, section: string, found: TextD
   }
   if (line.includes('</'))
     for (const element of line.matchAll(ELEMENT)) add(element[1]!, element[2]!, element.index + element[1]!.length + 2)
+  for (const pair of line.includes('="') ? line.matchAll(ATTRIBUTES) : [])
+    add(pair[1]!, pair[2]!, pair.index + pair[0].length - 1 - pair[2]!.length)
+  if (found.length === before) addPairs(line, offset, section, found)
+}
+
+/** `spring.datasource.url=jdbc:…?password=x`, `connectionString="Server=…;Password=x"`. */
+function addPairs(line: string, offset: number, section: string, found: TextDetection[]): void {
+  for (const { name, ...d } of findPairs(line)) {
+    const value = line.slice(d.start, d.end)
+    const quoted = /["']/.test(line[d.start - 1] ?? '')
+    // `connect(password=db_password)` in a program.
+    if (!quoted && (/^[A-Za-z_]+$/.test(value) || looksLikeCode(value, value, name))) continue
+    const within = section === '' ? name : `${section}.${name}`
+    found.push({ ...d, start: offset + d.start, end: offset + d.end, within })
+  }
 }
 
 const lastWord = (name: string): string => name.slice(name.search(/\S+$/))

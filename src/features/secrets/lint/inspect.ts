@@ -3,8 +3,8 @@ import type { KubeObject } from '../../../kernel/api/object.ts'
 import { examineCommandLine } from './command-line.ts'
 import { examineText } from './config-text.ts'
 import { findCredentials } from './credentials.ts'
-import { examineValue } from './named-value.ts'
 import type { Detection, FieldPath, Leak, Severity, Site } from './types.ts'
+import { examineValue } from './value.ts'
 
 export type InspectOptions = {
   /** Plain Secrets are findings too. Default true. */

@@ -1,4 +1,3 @@
-import { findCredentials } from './credentials.ts'
 import { classifyName } from './names.ts'
 import type { Detection, Severity } from './types.ts'
 import {
@@ -12,15 +11,6 @@ import {
 } from './values.ts'
 
 const MAX_PASSWORD = 4096
-
-/** Secrets in a value, judged by its name and by its own shape. Credentials of known shape go before what names say. */
-export function examineValue(name: string, value: string): Detection[] {
-  if (value.length < 3) return []
-  const shapes = findCredentials(value)
-  if (shapes.length > 0) return shapes
-  const named = examineNamed(name, value)
-  return named === undefined ? [] : [named]
-}
 
 /** What the name alone makes of the value. */
 export function examineNamed(name: string, value: string): Detection | undefined {

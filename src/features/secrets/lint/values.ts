@@ -69,7 +69,7 @@ export function isReference(value: string): boolean {
 
 /** The default in `${NAME:-default}` or `${NAME:default}`, which is a value in plain text after all. */
 export function defaultWithin(value: string): { text: string; start: number } | undefined {
-  const match = /^\$\{[A-Za-z_][A-Za-z0-9_.]*:[-=]?([^${}]{3,200})\}$/.exec(value)
+  const match = /^\$\{[A-Za-z_][A-Za-z0-9_.]*:(?![?+])[-=]?([^${}]{3,200})\}$/.exec(value)
   if (match === null) return undefined
   return { text: match[1]!, start: value.length - 1 - match[1]!.length }
 }
