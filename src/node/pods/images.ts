@@ -1,6 +1,6 @@
 import type { KubeObject } from '../../kernel/api/object.ts'
 import type { Clock } from '../../kernel/feature.ts'
-import type { AuthConfig, CriClient, CriImage } from '../../platform/cri/index.ts'
+import { type AuthConfig, type CriClient, type CriImage, said } from '../../platform/cri/index.ts'
 import { Backoffs } from './engine/backoff.ts'
 import type { Pod, PodContainer } from './engine/pod.ts'
 import { type PullCredential, pullCredentials } from './engine/pull-credentials.ts'
@@ -67,7 +67,7 @@ export class Images {
     try {
       await this.#pull(container.image, await secrets(), signal)
     } catch (error) {
-      const why = (error as Error).message
+      const why = said(error)
       if (signal.aborted) throw new ImageError('ErrImagePull', why)
       const at = this.#clock.now()
       this.#backoffs.next(key, at, at)

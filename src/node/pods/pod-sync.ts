@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { ApiError } from '../../kernel/api/status.ts'
+import { said } from '../../platform/cri/index.ts'
 import { removeCgroup } from './cgroups.ts'
 import type { Checkpoints } from './checkpoint.ts'
 import { type PodMemory, type PodParts, podEvent } from './context.ts'
@@ -175,12 +176,13 @@ export class PodSync {
   async #run(pod: Pod, memory: PodMemory, before: PodRuntime, actions: Actions): Promise<Again> {
     const { cache, clock } = this.#parts
     let runtime = before
-    memory.waiting = new Map(actions.waiting)
-    for (const name of actions.waiting.keys()) {
+    for (const [name, { message }] of actions.waiting) {
+      if (memory.waiting.get(name)?.message === message) continue
       const container = [...pod.initContainers, ...pod.containers].find((c) => c.name === name)
-      const message = `Back-off restarting failed container ${name} in pod ${fullName(pod)}`
-      podEvent(this.#parts, pod, 'Warning', 'BackOff', message, container)
+      const told = `Back-off restarting failed container ${name} in pod ${fullName(pod)}`
+      podEvent(this.#parts, pod, 'Warning', 'BackOff', told, container)
     }
+    memory.waiting = new Map(actions.waiting)
     const first = runtime.sandboxes.length === 0
     if (first) this.#publish(pod, memory, false)
     let failure: Error | undefined
@@ -254,7 +256,7 @@ export class PodSync {
     try {
       await cri.runPodSandbox(sandboxConfig(pod, attempt, settings))
     } catch (error) {
-      const message = `Failed to create pod sandbox: ${(error as Error).message}`
+      const message = `Failed to create pod sandbox: ${said(error)}`
       podEvent(this.#parts, pod, 'Warning', 'FailedCreatePodSandBox', message)
       throw error
     }

@@ -447,6 +447,39 @@ else
       await Promise.all([remove('tight'), remove('root')])
     })
 
+    it('lets users who are not root read what is theirs', async () => {
+      await create(
+        testPod(
+          'user',
+          'echo mine > /part/file; exec sleep 1000',
+          {
+            securityContext: { runAsUser: 1000 },
+            volumeMounts: [
+              { name: 'door', mountPath: '/door' },
+              { name: 'settings', mountPath: '/settings' },
+              { name: 'scratch', mountPath: '/part', subPath: 'deep/er' },
+            ],
+          },
+          {
+            volumes: [
+              { name: 'door', secret: { secretName: 'door', items: [{ key: 'key', path: 'a/b/key' }] } },
+              { name: 'settings', configMap: { name: 'settings' } },
+              { name: 'scratch', emptyDir: {} },
+            ],
+          },
+        ),
+      )
+      await until(node, 'user', isReady)
+      assert.equal(await exec('user', 'cat /door/a/b/key /settings/color /part/file'), 's3samebluemine\n')
+      assert.match(await exec('user', 'cat /etc/hosts'), /localhost/)
+      const token = '/var/run/secrets/kubernetes.io/serviceaccount/token'
+      assert.equal(
+        await exec('user', `stat -L -c '%a %u' ${token}; test -s ${token} && cat ${token} | wc -l`),
+        '600 1000\n0\n',
+      )
+      await remove('user')
+    })
+
     it('ends a pod whose time is over', async () => {
       await create(testPod('late', 'exec sleep 1000', {}, { activeDeadlineSeconds: 2 }))
       const status = await until(node, 'late', ({ phase }) => phase === 'Failed')

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KubeObject } from '../../kernel/api/object.ts'
-import { PROPAGATION } from '../../platform/cri/index.ts'
+import { PROPAGATION, said } from '../../platform/cri/index.ts'
 import { writePublic } from '../../platform/files.ts'
 import { type PodMemory, type PodParts, podEvent } from './context.ts'
 import type { Start } from './engine/actions.ts'
@@ -51,7 +51,7 @@ export async function startContainer(parts: PodParts, input: StartInput): Promis
   const event = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
     podEvent(parts, pod, type, reason, message, container)
   const fail = (reason: string, error: unknown, eventReason = 'Failed'): never => {
-    const { message } = error as Error
+    const message = said(error)
     event('Warning', eventReason, eventReason === 'Failed' ? `Error: ${message}` : message)
     throw new StartError(reason, message)
   }
@@ -175,5 +175,6 @@ function hosts(parts: PodParts, pod: Pod, ips: readonly string[]): string {
   const nodeFile = pod.spec.hostNetwork === true ? readFileSync('/etc/hosts', 'utf8') : ''
   mkdirSync(parts.volumes.podFolder(pod.uid), { recursive: true, mode: 0o750 })
   writePublic(file, hostsFile(pod, ips, nodeFile))
+  chmodSync(file, 0o644)
   return file
 }

@@ -1,5 +1,5 @@
 /** A control plane, a container runtime and this node's pods in one process, inside namespaces of their own. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { KubeObject } from '../../kernel/api/object.ts'
@@ -42,7 +42,8 @@ export async function startTestNode(): Promise<TestNode> {
     startTestServer({ directory: join(folder, 'server') }),
     startContainerd(),
   ])
-  writeFileSync(join(folder, 'token'), '')
+  // As the agent's process has it.
+  process.umask(0o077)
   const config: NodeConfig = {
     ...NODE_DEFAULTS,
     nodeName: NODE_NAME,

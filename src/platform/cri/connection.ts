@@ -29,6 +29,11 @@ export class CriError extends Error {
 
 export const isCriError = (error: unknown, code: string): boolean => error instanceof CriError && error.code === code
 
+/** What went wrong in the runtime's own words, without method and code; for people who do not know CRI. */
+export function said(error: unknown): string {
+  return error instanceof CriError && error.details !== '' ? error.details : (error as Error).message
+}
+
 const channelOptions = {
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,

@@ -1,6 +1,6 @@
 export type { CriClient, ExecOutput, LabelFilter, RuntimeVersion, StreamRequest } from './client.ts'
 export { createCriClient } from './client.ts'
-export { CriError, isCriError } from './connection.ts'
+export { CriError, isCriError, said } from './connection.ts'
 export type {
   AuthConfig,
   ContainerConfig,

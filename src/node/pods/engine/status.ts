@@ -32,9 +32,8 @@ export function podStatus(input: StatusInput): PodStatus {
   const main = pod.containers.map((c) => containerStatus(c, input, 'main'))
   const ephemeral = pod.ephemeralContainers.map((c) => containerStatus(c, input, 'ephemeral'))
   const before = pod.status.phase
-  const computed = verdict !== undefined ? 'Failed' : podPhase(pod, init, main, input.ended)
-  // A pod that has ended does not come back.
-  const phase = isTerminalPhase(before) && !isTerminalPhase(computed) ? before! : computed
+  const computed = podPhase(pod, init, main, input.ended || verdict !== undefined)
+  const phase = phaseToTell(before, verdict === undefined ? computed : 'Failed', input.ended)
   const sandbox = readySandbox(runtime)
   const ips = podIps(pod, runtime, hostIP)
   const reason = verdict?.reason ?? (isTerminalPhase(before) ? pod.status.reason : undefined)
@@ -60,6 +59,13 @@ export function podStatus(input: StatusInput): PodStatus {
     ...(ephemeral.length === 0 ? {} : { ephemeralContainerStatuses: ephemeral }),
     ...(pod.status.qosClass === undefined ? {} : { qosClass: pod.status.qosClass }),
   }
+}
+
+/** A pod that has ended does not come back; and it has not ended while anything of it may still run. */
+function phaseToTell(before: string | undefined, computed: string, ended: boolean): string {
+  if (isTerminalPhase(before)) return isTerminalPhase(computed) ? computed : before!
+  if (ended || !isTerminalPhase(computed)) return computed
+  return before ?? 'Pending'
 }
 
 /** Of the newest sandbox, and when it is gone those that were last told: an ended pod keeps its addresses. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -18,6 +19,8 @@ import { dirname, join } from 'node:path'
 import type { Payload } from './payload.ts'
 
 const DATA = '..data'
+/** Set by hand wherever the container's user must come in: the agent's own umask is strict. */
+const FOLDER_MODE = 0o755
 
 /**
  * Makes the folder show exactly these files, all of them changed at once for who reads through `..data`
@@ -29,10 +32,11 @@ export function writeAtomically(folder: string, payload: Payload, now: Date, gro
   if (current !== undefined && same(join(folder, current), payload, group)) return false
   const fresh = `..${now.toISOString().replaceAll(/[-:T]/g, '_').slice(0, 19)}.${randomBytes(5).readUInt32BE()}`
   const root = join(folder, fresh)
-  mkdirSync(root, { mode: 0o755 })
+  mkdirSync(root)
+  chmodSync(root, FOLDER_MODE)
   for (const [path, { data, mode, uid }] of payload) {
     const file = join(root, path)
-    mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
+    makeFolders(root, dirname(path))
     writeFileSync(file, data, { mode: 0o600, flag: 'wx' })
     if (uid !== undefined || group !== undefined) chownSync(file, uid ?? 0, group ?? 0)
     chmodSync(file, modeFor(mode, group))
@@ -55,6 +59,16 @@ export function writeAtomically(folder: string, payload: Payload, now: Date, gro
 }
 
 const modeFor = (mode: number, group: number | undefined): number => (group === undefined ? mode : mode | 0o440)
+
+function makeFolders(root: string, path: string): void {
+  let at = root
+  for (const part of path.split('/')) {
+    at = join(at, part)
+    if (existsSync(at)) continue
+    mkdirSync(at)
+    chmodSync(at, FOLDER_MODE)
+  }
+}
 
 function currentFolder(folder: string): string | undefined {
   try {

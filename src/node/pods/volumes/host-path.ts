@@ -1,4 +1,4 @@
-import { closeSync, lstatSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs'
 
 /** Checks, and where the type says so makes, what a hostPath volume names. Throws an Error that names path and type. */
 export function prepareHostPath(path: string, type: string | undefined): void {
@@ -6,11 +6,13 @@ export function prepareHostPath(path: string, type: string | undefined): void {
   const wrong = (what: string): Error => new Error(`hostPath type check failed: ${path} is not ${what}`)
   let found = statOf(path)
   if (type === 'DirectoryOrCreate' && found === undefined) {
-    mkdirSync(path, { recursive: true, mode: 0o755 })
+    mkdirSync(path, { recursive: true })
+    chmodSync(path, 0o755)
     found = statOf(path)
   }
   if (type === 'FileOrCreate' && found === undefined) {
-    closeSync(openSync(path, 'wx', 0o644))
+    closeSync(openSync(path, 'wx'))
+    chmodSync(path, 0o644)
     found = statOf(path)
   }
   const check: Readonly<Record<string, [string, (stats: Stats) => boolean]>> = {

@@ -168,7 +168,10 @@ export class PodVolumes {
       addresses,
       allocatable: this.#options.allocatable,
     })
-    mkdirSync(folder, { recursive: true, mode: 0o755 })
+    if (!existsSync(folder)) {
+      mkdirSync(folder, { recursive: true })
+      chmodSync(folder, 0o755)
+    }
     if (holdsSecrets(volume) && !isMounted(folder)) await mountTmpfs(folder, undefined, '0755')
     writeAtomically(folder, payload, new Date(this.#options.clock.now()), fsGroup ?? undefined)
     return folder

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   constants,
   fstatSync,
@@ -58,13 +59,14 @@ const O_PATH = 0o10000000
 
 function openBeneath(root: string, parts: readonly string[]): number {
   let current = openSync(root, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+  const mode = fstatSync(current).mode & 0o7777
   parts.forEach((part, i) => {
     const path = `/proc/self/fd/${current}/${part}`
     const last = i === parts.length - 1
     const flags = O_PATH | O_NOFOLLOW | (last ? 0 : O_DIRECTORY)
     let next: number
     try {
-      next = openOrMake(path, flags)
+      next = openOrMake(path, flags, mode)
     } finally {
       closeSync(current)
     }
@@ -79,12 +81,15 @@ function openBeneath(root: string, parts: readonly string[]): number {
   return current
 }
 
-function openOrMake(path: string, flags: number): number {
+/** What is missing becomes a folder as open as the volume itself. */
+function openOrMake(path: string, flags: number, mode: number): number {
   try {
     return openSync(path, flags)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    mkdirSync(path, { mode: 0o750 })
-    return openSync(path, flags | O_DIRECTORY)
+    mkdirSync(path)
+    const made = openSync(path, flags | O_DIRECTORY)
+    chmodSync(`/proc/self/fd/${made}`, mode)
+    return made
   }
 }
