@@ -18,7 +18,7 @@ import { CustomResources } from './custom-resources.ts'
 import type { HealthCheck } from './health.ts'
 import { Endpoints, type VersionInfo } from './http/endpoints.ts'
 import { RequestHandler } from './http/handler.ts'
-import { BASE_TLS, createListener } from './http/listener.ts'
+import { BASE_TLS, createListener, type WhoseConnection } from './http/listener.ts'
 import { KindRegistry } from './kind-registry.ts'
 import { Metrics } from './metrics.ts'
 import type { NodeConnection } from './node-proxy/connection.ts'
@@ -70,6 +70,8 @@ export type ApiServer = {
   client: Client
   authorize: AuthorizerChain
   setSecureContext: (options: SecureContextOptions) => void
+  /** Ends the open connections of client certificates, whatever is under way on them. Returns how many. */
+  disconnect: (whose: WhoseConnection) => number
   /** Readiness goes false, watches end, requests in work finish (at most `graceMs`), the port closes. */
   close: (graceMs?: number) => Promise<void>
 }
@@ -150,7 +152,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
     authenticate: access.authenticate,
     authorize: (attributes) => authorizer.authorize(attributes),
   })
-  const { server, sockets } = createListener(o.tls, handler.handle)
+  const { server, sockets, disconnect } = createListener(o.tls, handler.handle, o.log)
   await listen(server, o.host, o.port)
   const inherited = o.inheritedListener === undefined ? undefined : await listenToo(server, o.inheritedListener)
   return {
@@ -158,6 +160,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
     core,
     client,
     authorize: authorizer,
+    disconnect,
     setSecureContext: (options) => server.setSecureContext({ ...BASE_TLS, ...options }),
     close: async (graceMs = 5000) => {
       closing = true

@@ -1,8 +1,11 @@
 import type { RequestListener } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
+import type { Log } from '../../feature.ts'
 import { isStreamUpgrade, serveUpgrades } from '../../streams/upgrade.ts'
+import { MemoryReturn } from './memory-return.ts'
+import { keepPeerCertificatesFromLeaking } from './peer-certificate.ts'
 
 export const BASE_TLS: SecureContextOptions = { minVersion: 'TLSv1.2' }
 
@@ -10,7 +13,8 @@ export const BASE_TLS: SecureContextOptions = { minVersion: 'TLSv1.2' }
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 60_000
-const KEEP_ALIVE_MS = 120_000
+/** kube-apiserver's IdleTimeout. */
+const KEEP_ALIVE_MS = 90_000
 /** No byte read or taken by the peer for this long while a request is served ends it; watches see to it themselves. */
 const STALLED_MS = 60_000
 const MAX_HEADER_BYTES = 32 * 1024
@@ -25,10 +29,13 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 const PLAIN_HTTP = 'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n'
 
-export type Listener = { server: Server; sockets: ReadonlySet<Socket> }
+export type Listener = { server: Server; sockets: ReadonlySet<Socket>; disconnect: (whose: WhoseConnection) => number }
+/** By serial number and SHA-256 fingerprint, as x509Authenticator asks. */
+export type WhoseConnection = (serialNumber: string, fingerprint256: string) => boolean
 
 /** The HTTPS server with its limits, not yet listening. */
-export function createListener(tls: SecureContextOptions, handle: RequestListener): Listener {
+export function createListener(tls: SecureContextOptions, handle: RequestListener, log?: Log): Listener {
+  keepPeerCertificatesFromLeaking()
   const server = createServer(
     {
       ...BASE_TLS,
@@ -55,9 +62,13 @@ export function createListener(tls: SecureContextOptions, handle: RequestListene
   // Headers above a maximum count would be dropped in silence, Impersonate-User too: their size is the limit.
   server.maxHeadersCount = 0
   const sockets = new Set<Socket>()
+  const memory = log && new MemoryReturn(log)
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+    socket.once('close', () => {
+      sockets.delete(socket)
+      memory?.connectionClosed()
+    })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable) {
@@ -79,5 +90,20 @@ export function createListener(tls: SecureContextOptions, handle: RequestListene
     if (below === undefined) socket.destroy()
     else below.end(PLAIN_HTTP, () => socket.destroy())
   })
-  return { server, sockets }
+  const secured = new Set<TLSSocket>()
+  server.on('secureConnection', (socket) => {
+    secured.add(socket)
+    socket.once('close', () => secured.delete(socket))
+  })
+  const disconnect = (whose: WhoseConnection): number => {
+    let ended = 0
+    for (const socket of secured) {
+      const peer = socket.getPeerX509Certificate()
+      if (peer === undefined || !whose(peer.serialNumber, peer.fingerprint256)) continue
+      socket.destroy()
+      ended++
+    }
+    return ended
+  }
+  return { server, sockets, disconnect }
 }
