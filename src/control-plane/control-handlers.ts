@@ -3,6 +3,7 @@ import type { ControlPlane } from './control-plane.ts'
 import type { ControlHandler } from './control-socket.ts'
 import { secretsHandlers } from './secrets-handlers.ts'
 import { importTrust } from './shared-trust.ts'
+import { tlsHandlers } from './tls-handlers.ts'
 
 /** What the running control plane does for the command line on its own machine. */
 export function controlHandlers(directory: string, plane: ControlPlane): Record<string, ControlHandler> {
@@ -11,10 +12,12 @@ export function controlHandlers(directory: string, plane: ControlPlane): Record<
   const keyCount = (): { keys: number } => ({ keys: pki.serviceAccountKeys.length })
   return {
     ...secretsHandlers(plane),
+    ...tlsHandlers(directory, plane),
     backup: async ({ file }) => store.backup(resolve(text(file, 'file'))),
     'import-trust': async ({ file }) => {
       const changed = importTrust(directory, resolve(text(file, 'file')))
       rotation.reload()
+      pki.reload()
       return { changed }
     },
     'prepare-service-account-key': async () => {

@@ -4,7 +4,16 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { features } from '../features/index.ts'
 import { connectKeyService, type EncryptionAtRest, openEncryption } from '../features/secrets/index.ts'
-import { ControlPlanePki, certificateSigning, watchRevocations } from '../features/tls/index.ts'
+import {
+  ControlPlanePki,
+  certificateRevocation,
+  certificateSigning,
+  clusterTrust,
+  ownCertificateRecords,
+  type PkiChange,
+  type Revocations,
+  watchRevocations,
+} from '../features/tls/index.ts'
 import { resourceQuotaController } from '../kernel/admission/resourcequota/controller.ts'
 import { type ApiServer, startApiServer } from '../kernel/apiserver/server.ts'
 import { AuditLog } from '../kernel/audit/log-file.ts'
@@ -22,6 +31,7 @@ import {
 import type { Clock, Log } from '../kernel/feature.ts'
 import { builtinKinds } from '../kernel/resources/kinds/index.ts'
 import { openEtcdStore } from '../kernel/store/etcd.ts'
+import type { EtcdTls, EtcdTlsSource } from '../kernel/store/etcd-client.ts'
 import { openLmdbStore } from '../kernel/store/lmdb.ts'
 import { type Store, StoreError } from '../kernel/store/store.ts'
 import { writePrivate } from '../platform/files.ts'
@@ -37,6 +47,11 @@ export type ControlPlane = {
   store: Store
   encryption: EncryptionAtRest
   pki: ControlPlanePki
+  revocations: Revocations
+  settings: ControlPlaneSettings
+  clock: Clock
+  /** https:// endpoints of the store, when it is etcd. */
+  etcdEndpoints: readonly string[]
   close: () => Promise<void>
 }
 
@@ -76,7 +91,7 @@ export async function startControlPlane({
     for (const close of closers.reverse()) await close()
   }
   try {
-    const store = await openStore(directory, settings, pki, log, closers)
+    const { store, etcdEndpoints } = await openStore(directory, settings, pki, log, closers)
     const encryption = await openEncryption({
       keyFile: settings.encryptionKeyFile ?? join(directory, 'encryption', 'keys.json'),
       ...(settings.encryptionProviderConfig === undefined ? {} : { configFile: settings.encryptionProviderConfig }),
@@ -116,6 +131,7 @@ export async function startControlPlane({
       kubelet: {
         ca: () => pki.kubeletServingCaPem,
         clientCertificate: () => pki.leaf('api-server-kubelet-client'),
+        isRevoked: revocations.isRevoked,
       },
     })
     const port = settings.lab?.hostPort ?? api.port
@@ -126,16 +142,23 @@ export async function startControlPlane({
         store,
         { allocations: allocations!, legacyTokens: legacyTokens! },
         settings,
-        pki,
+        { pki, revocations },
         clock,
         log,
         stopping.signal,
       ),
     )
     publishKubeconfig(directory, pki, settings, port)
-    const renewal = setInterval(() => renew(directory, pki, settings, api, port, log), RENEW_EVERY_MS)
+    closers.push(revocations.onChange(() => api.disconnect(revocations.isRevoked)))
+    const useNew = ({ issued, trust }: PkiChange): void => {
+      if (trust || issued.includes('api-server')) api.setSecureContext(pki.serverContext())
+      if (trust || issued.includes('admin')) publishKubeconfig(directory, pki, settings, port)
+      if (issued.length > 0) log('info', 'certificates were issued anew', { certificates: issued })
+    }
+    closers.push(pki.onChange(useNew))
+    const renewal = setInterval(() => renew(pki, log), RENEW_EVERY_MS)
     closers.push(() => clearInterval(renewal))
-    return { port, api, store, encryption, pki, close: closeAll }
+    return { port, api, store, encryption, pki, revocations, settings, clock, etcdEndpoints, close: closeAll }
   } catch (error) {
     await closeAll()
     throw error
@@ -184,28 +207,36 @@ async function openStore(
   settings: ControlPlaneSettings,
   pki: ControlPlanePki,
   log: Log,
-  closers: (() => Promise<void>)[] | (() => Promise<void> | void)[],
-): Promise<Store> {
+  closers: (() => Promise<void> | void)[],
+): Promise<{ store: Store; etcdEndpoints: readonly string[] }> {
   if (settings.store === 'lmdb') {
     const store = await openLmdbStore({ directory: join(directory, 'store'), owner: 'a control plane', log })
     closers.push(() => store.close())
-    return store
+    return { store, etcdEndpoints: [] }
   }
-  let endpoints: string[] = settings.etcdEndpoints
-  let tls = { ca: pki.rootPem, ...pki.leaf('etcd-client') }
-  if (endpoints.length === 0) {
+  let etcdEndpoints: string[] = settings.etcdEndpoints
+  let tls: EtcdTls | EtcdTlsSource
+  if (etcdEndpoints.length === 0) {
     const etcd: EtcdProcess = await startEtcd(join(directory, 'etcd'), pki, log)
     closers.push(() => etcd.stop())
-    endpoints = [etcd.endpoint]
+    closers.push(pki.onChange(({ trust }) => void (trust && etcd.restart())))
+    etcdEndpoints = [etcd.endpoint]
+    tls = {
+      current: () => ({ ca: pki.etcdCaPem, ...pki.leaf('etcd-client') }),
+      onChange: (listener) =>
+        pki.onChange(({ trust, issued }) => {
+          if (trust || issued.includes('etcd-client')) listener()
+        }),
+    }
   } else
     tls = {
       ca: readFileSync(settings.etcdCa!, 'utf8'),
       cert: readFileSync(settings.etcdCert!, 'utf8'),
       key: readFileSync(settings.etcdKey!, 'utf8'),
     }
-  const store = await untilAvailable(() => openEtcdStore({ endpoints, tls, log }))
+  const store = await untilAvailable(() => openEtcdStore({ endpoints: etcdEndpoints, tls, log }))
   closers.push(() => store.close())
-  return store
+  return { store, etcdEndpoints }
 }
 
 /** An etcd that was just started needs a moment. */
@@ -227,7 +258,7 @@ function runBackground(
   store: Store,
   { allocations, legacyTokens }: { allocations: ServiceAllocations; legacyTokens: LegacyTokens },
   settings: ControlPlaneSettings,
-  pki: ControlPlanePki,
+  { pki, revocations }: { pki: ControlPlanePki; revocations: Revocations },
   clock: Clock,
   log: Log,
   signal: AbortSignal,
@@ -236,11 +267,15 @@ function runBackground(
   const identity = `${hostname()}:${api.port}`
   const own = runControllers(
     {
-      factories: apiServerControllers({
-        identity,
-        hostname: hostname(),
-        ...advertised(settings, api.port),
-      }),
+      factories: [
+        ...apiServerControllers({
+          identity,
+          hostname: hostname(),
+          ...advertised(settings, api.port),
+        }),
+        certificateRevocation(revocations),
+        ownCertificateRecords(pki, identity),
+      ],
       context,
     },
     signal,
@@ -251,6 +286,7 @@ function runBackground(
         ...kernelControllers({ rootCa: () => pki.rootPem, allocations, legacyTokens }),
         resourceQuotaController(),
         certificateSigning({ sign: (request) => pki.sign(request) }),
+        clusterTrust(pki),
         ...(settings.store === 'etcd' ? [historyCompaction(store)] : []),
         ...features.flatMap((f) => f.controllers ?? []),
       ],
@@ -293,20 +329,10 @@ function publishKubeconfig(
   )
 }
 
-/** Running servers swap their certificates without a restart. */
-function renew(
-  directory: string,
-  pki: ControlPlanePki,
-  settings: ControlPlaneSettings,
-  api: ApiServer,
-  port: number,
-  log: Log,
-): void {
+/** Running servers swap their certificates without a restart: they listen to the PKI. */
+function renew(pki: ControlPlanePki, log: Log): void {
   try {
-    const issued = pki.renew()
-    if (issued.includes('api-server')) api.setSecureContext(pki.serverContext())
-    if (issued.includes('admin')) publishKubeconfig(directory, pki, settings, port)
-    if (issued.length > 0) log('info', 'certificates were renewed', { certificates: issued })
+    pki.renew()
   } catch (error) {
     log('error', 'certificates could not be renewed', { error: (error as Error).message })
   }

@@ -8,7 +8,12 @@ import type { Log } from '../kernel/feature.ts'
 import { writePrivate } from '../platform/files.ts'
 import { processStartTime } from '../platform/process.ts'
 
-export type EtcdProcess = { endpoint: string; stop: () => Promise<void> }
+export type EtcdProcess = {
+  endpoint: string
+  /** Reads its authorities anew, which etcd does at its start only: a second or so without it. */
+  restart: () => void
+  stop: () => Promise<void>
+}
 
 /**
  * An etcd of one member beside the control plane: TLS with client certificates of the cluster's etcd CA on both of its
@@ -24,6 +29,7 @@ export async function startEtcd(directory: string, pki: ControlPlanePki, log: Lo
   const supervisor = superviseEtcd({ client, peer, directory, record, pki, log })
   return {
     endpoint: client,
+    restart: () => supervisor.restart(),
     stop: async () => {
       await supervisor.stop()
       rmSync(record, { force: true })
@@ -40,15 +46,20 @@ const LONGEST_PAUSE_MS = 10_000
 const SETTLED_MS = 60_000
 
 /** Keeps the member running, on the same ports, until it is stopped. */
-function superviseEtcd(member: EtcdMember): { stop: () => Promise<void> } {
+function superviseEtcd(member: EtcdMember): { restart: () => void; stop: () => Promise<void> } {
   const stopping = new AbortController()
   let current: { child: ChildProcess; exit: Promise<void> } | undefined
+  let wanted: ChildProcess | undefined
   const running = (async () => {
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       const startedAt = performance.now()
       current = spawnEtcd(member)
       await current.exit
       if (stopping.signal.aborted) return
+      if (wanted === current.child) {
+        pause = FIRST_PAUSE_MS / 2
+        continue
+      }
       if (performance.now() - startedAt > SETTLED_MS) pause = FIRST_PAUSE_MS
       member.log('error', 'etcd ended by itself: it is started again', { afterMs: pause })
       await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined)
@@ -56,6 +67,11 @@ function superviseEtcd(member: EtcdMember): { stop: () => Promise<void> } {
     }
   })()
   return {
+    restart: () => {
+      if (current === undefined) return
+      wanted = current.child
+      void stop(current.child, current.exit)
+    },
     stop: async () => {
       stopping.abort()
       if (current !== undefined) await stop(current.child, current.exit)
@@ -68,7 +84,7 @@ function spawnEtcd({ client, peer, directory, record, pki, log }: EtcdMember): {
   child: ChildProcess
   exit: Promise<void>
 } {
-  const [cert, key, ca] = [pki.file('etcd-server', 'crt'), pki.file('etcd-server', 'key'), pki.file('ca-etcd', 'crt')]
+  const [cert, key, ca] = [pki.file('etcd-server', 'crt'), pki.file('etcd-server', 'key'), pki.etcdTrustFile]
   const child = spawn(
     'etcd',
     [

@@ -9,6 +9,7 @@ import { runLoop } from '../../kernel/controllers/run-loop.ts'
 import type { ControllerFactory } from '../../kernel/feature.ts'
 import { pemBlock } from '../../kernel/resources/kinds/pkcs10.ts'
 import { CertificateRequestError } from './certificate-request.ts'
+import { recordIssued } from './issued/record.ts'
 import type { SigningRequest, SigningResult } from './sign-request.ts'
 import { isSignerName } from './signers.ts'
 
@@ -21,7 +22,7 @@ const REQUESTS: ResourceId = CERTIFICATE_SIGNING_REQUESTS
 
 type Condition = { type: string; status?: string }
 type Status = { conditions?: Condition[]; certificate?: string }
-type Spec = { signerName?: string; request?: string; usages?: string[]; expirationSeconds?: number }
+type Spec = { signerName?: string; username?: string; request?: string; usages?: string[]; expirationSeconds?: number }
 
 const statusOf = (request: KubeObject): Status => request['status'] ?? {}
 
@@ -69,6 +70,10 @@ export function certificateSigning(options: CertificateSigningOptions): Controll
         const request = await ifFound(client.get(REQUESTS, '', name))
         if (request === undefined || !awaitsSignature(request)) return
         const result = await attempt(options.sign, request)
+        if (result.verdict === 'signed') {
+          const { signerName = '', username = '' } = request['spec'] as Spec
+          await recordIssued(client, result.certificate, { signerName, request: name, requestedBy: username })
+        }
         const status =
           result.verdict === 'signed'
             ? { ...statusOf(request), certificate: Buffer.from(result.certificate).toString('base64') }

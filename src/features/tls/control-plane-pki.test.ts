@@ -41,7 +41,7 @@ test('pki: folders and keys are for their owner only, and a second opening chang
   for (const file of files) {
     const mode = statSync(join(file.parentPath, file.name)).mode & 0o777
     if (file.isDirectory()) assert.equal(mode, 0o700, file.name)
-    else assert.equal(mode, file.name.endsWith('.key') ? 0o600 : 0o644, file.name)
+    else assert.equal(mode, /\.(key|pem)$/.test(file.name) ? 0o600 : 0o644, file.name)
   }
   assert.equal(statSync(directory).mode & 0o777, 0o700)
   assert.ok(files.every((f) => !f.name.endsWith('.new')))

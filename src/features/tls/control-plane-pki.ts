@@ -1,10 +1,12 @@
-import type { KeyObject } from 'node:crypto'
+import type { KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../../kernel/feature.ts'
-import { type Authorities, type IntermediateName, openAuthorities, PURPOSES, trustAnchor } from './authorities.ts'
+import { writePrivate } from '../../platform/files.ts'
+import { type IntermediateName, PURPOSES, trustAnchor } from './authorities.ts'
 import type { Issuer, SubjectAltNames } from './certificate.ts'
+import { authorityKeyIds, Generations, generationFolder, type RotationState } from './generations.ts'
 import { kubeconfig } from './kubeconfig.ts'
 import { type Credential, issueLeaf, type LeafSpec, openLeaf, renewalTime } from './leaf.ts'
 import { openServiceAccountKeys, type ServiceAccountKeys } from './service-account-keys.ts'
@@ -41,6 +43,9 @@ export type LeafName =
   | 'api-server-kubelet-client'
   | 'etcd-server'
   | 'etcd-client'
+
+/** `trust`: what is trusted has changed, or who signs. */
+export type PkiChange = { issued: readonly LeafName[]; trust: boolean }
 
 type PlannedLeaf = { name: LeafName; issuer: IntermediateName; spec: LeafSpec }
 
@@ -86,41 +91,114 @@ function plannedLeaves(options: ControlPlanePkiOptions): PlannedLeaf[] {
  */
 export class ControlPlanePki {
   readonly #o: ControlPlanePkiOptions
-  readonly #authorities: Authorities
+  readonly #generations: Generations
   readonly #planned: readonly PlannedLeaf[]
   readonly #leaves = new Map<LeafName, Credential>()
   readonly #serviceAccountKeys: ServiceAccountKeys
-  readonly #clientAnchors: readonly string[]
-  readonly #kubeletServingAnchor: string
-  readonly #etcdAnchor: string
+  readonly #listeners = new Set<(change: PkiChange) => void>()
+  #anchors!: Readonly<Record<'client' | 'kubelet-client' | 'kubelet-serving' | 'etcd', readonly string[]>>
 
   constructor(options: ControlPlanePkiOptions) {
     this.#o = options
     this.#planned = plannedLeaves(options)
-    this.#authorities = openAuthorities({
+    this.#generations = new Generations({
       directory: options.directory,
       clusterName: options.clusterName,
-      now: options.clock.now(),
+      now: options.clock.now,
       lifetimeSeconds: options.authorityLifetimeSeconds ?? 3650 * DAY_SECONDS,
     })
-    this.#clientAnchors = (['client', 'kubelet-client'] as const).map((name) =>
-      trustAnchor(this.issuer(name), PURPOSES[name]).toString(),
-    )
-    this.#kubeletServingAnchor = trustAnchor(this.issuer('kubelet-serving'), PURPOSES['kubelet-serving']).toString()
-    this.#etcdAnchor = trustAnchor(this.issuer('etcd'), PURPOSES.etcd).toString()
     this.#serviceAccountKeys = openServiceAccountKeys(join(options.directory, 'service-account'))
+    this.#trustAgain()
     this.renew()
   }
 
+  /** Told after leaves were issued anew, or the trusted authorities have changed. Returns how to stop that. */
+  onChange(listener: (change: PkiChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
   /**
-   * Issues the leaves that are missing, past two thirds of their life, or for other names. Returns what it issued: a
-   * running server then swaps its context for `serverContext()`.
+   * Issues the leaves that are missing, past two thirds of their life, of another issuer than the one that signs now, or
+   * for other names; and `forced` ones. Returns what it issued: a running server then swaps its context for
+   * `serverContext()`.
    */
-  renew(): LeafName[] {
+  renew(forced: readonly LeafName[] = []): LeafName[] {
+    const issued = this.#renew(forced)
+    if (issued.length > 0) this.#tell({ issued, trust: false })
+    return issued
+  }
+
+  #renew(forced: readonly LeafName[]): LeafName[] {
     return this.#planned.flatMap(({ name, issuer, spec }) => {
-      const { issued, ...credential } = openLeaf(this.#o.directory, name, spec, this.issuer(issuer), this.#validity())
+      const { directory } = this.#o
+      const force = forced.includes(name)
+      const { issued, ...credential } = openLeaf(directory, name, spec, this.issuer(issuer), this.#validity(), force)
       this.#leaves.set(name, credential)
       return issued === undefined ? [] : [name]
+    })
+  }
+
+  #tell(change: PkiChange): void {
+    for (const listener of [...this.#listeners]) listener(change)
+  }
+
+  /** Which generations of authorities there are, and how far a rotation is. */
+  get rotation(): RotationState {
+    return this.#generations.state
+  }
+
+  /**
+   * The next step of a rotation of root and intermediates: `trust` makes and trusts new ones, `sign` signs with them and
+   * issues every leaf anew, `retire` ends the trust in the old ones. Repeating the present phase finishes what was
+   * interrupted. Whether all others are ready for it is the caller's to know. Throws RotationError.
+   */
+  rotate(step: 'trust' | 'sign' | 'retire'): LeafName[] {
+    this.#generations[step]()
+    return this.#afterRotation()
+  }
+
+  /** Reads the authorities again after somebody else changed their files. */
+  reload(): LeafName[] {
+    this.#generations.reload()
+    return this.#afterRotation()
+  }
+
+  #afterRotation(): LeafName[] {
+    this.#trustAgain()
+    const issued = this.#renew([])
+    this.#tell({ issued, trust: true })
+    return issued
+  }
+
+  #trustAgain(): void {
+    const anchors = (name: IntermediateName): string[] =>
+      this.#generations.trusted.map(({ intermediates }) => trustAnchor(intermediates[name], PURPOSES[name]).toString())
+    this.#anchors = {
+      client: anchors('client'),
+      'kubelet-client': anchors('kubelet-client'),
+      'kubelet-serving': anchors('kubelet-serving'),
+      etcd: anchors('etcd'),
+    }
+    writePrivate(this.etcdTrustFile, this.etcdCaPem)
+  }
+
+  /** Key identifiers of the authorities that sign now, and of those that are only trusted still. */
+  get authorityKeyIds(): { signing: readonly string[]; old: readonly string[] } {
+    const { signing, trusted } = this.#generations
+    const old = this.rotation.phase === 'sign' ? trusted.filter((t) => t !== signing) : []
+    return { signing: authorityKeyIds(signing), old: old.flatMap(authorityKeyIds) }
+  }
+
+  /** Root and intermediates that are trusted, oldest first. */
+  get authorities(): { generation: number; name: 'root' | IntermediateName; certificate: X509Certificate }[] {
+    return this.#generations.trusted.flatMap(({ root, intermediates }, i) => {
+      const generation = this.rotation.trusted[i]!
+      const all = Object.entries(intermediates) as [IntermediateName, Issuer][]
+      return [
+        { generation, name: 'root' as const, certificate: root.certificate },
+        ...all.map(([name, { certificate }]) => ({ generation, name, certificate })),
+      ]
     })
   }
 
@@ -133,9 +211,14 @@ export class ControlPlanePki {
     return Math.min(...[...this.#leaves.values()].map(({ leaf }) => renewalTime(leaf)))
   }
 
-  /** The root: what clients of the API server and of kubelets trust. */
+  /** The root, and during a rotation both: what clients of the API server trust. */
   get rootPem(): string {
-    return this.#authorities.root.certificate.toString()
+    return this.#generations.trusted.map(({ root }) => root.certificate.toString()).join('')
+  }
+
+  /** The leaves that this control plane uses. */
+  get leafNames(): readonly LeafName[] {
+    return this.#planned.map(({ name }) => name)
   }
 
   /** Certificate with its intermediate, and key, both PEM; as they are now. */
@@ -144,14 +227,24 @@ export class ControlPlanePki {
     return { cert: certificate, key }
   }
 
-  /** Path of a certificate or key, for programs that read files. Authorities are `ca` and `ca-<intermediate>`. */
+  /** Path of what etcd and its clients verify each other by (PEM). */
+  get etcdTrustFile(): string {
+    return join(this.#o.directory, 'etcd-trust.pem')
+  }
+
+  /**
+   * Path of a certificate or key, for programs that read files. Authorities are `ca` and `ca-<intermediate>`, those that
+   * sign now.
+   */
   file(name: LeafName | 'ca' | `ca-${IntermediateName}`, extension: 'crt' | 'key'): string {
-    return join(this.#o.directory, `${name}.${extension}`)
+    const { directory } = this.#o
+    const folder = /^ca(-|$)/.test(name) ? generationFolder(directory, this.rotation.signing) : directory
+    return join(folder, `${name}.${extension}`)
   }
 
   /** Who signs certificates of a purpose. */
   issuer(name: IntermediateName): Issuer {
-    return this.#authorities.intermediates[name]
+    return this.#generations.signing.intermediates[name]
   }
 
   /** A new key and certificate that are not kept here; the intermediate decides the extended usages. */
@@ -178,23 +271,23 @@ export class ControlPlanePki {
 
   /** PEM of the anchors for client certificates: the two client authorities, not the root above them. */
   get clientCaPem(): string {
-    return this.#clientAnchors.join('')
+    return [...this.#anchors.client, ...this.#anchors['kubelet-client']].join('')
   }
 
   /** PEM of the anchor for kubelets' serving certificates. */
   get kubeletServingCaPem(): string {
-    return this.#kubeletServingAnchor
+    return this.#anchors['kubelet-serving'].join('')
   }
 
   /** PEM of the anchor for etcd and its clients. */
   get etcdCaPem(): string {
-    return this.#etcdAnchor
+    return this.#anchors.etcd.join('')
   }
 
   /** What the API server listens with; for https.createServer and for setSecureContext. */
   serverContext(): SecureContextOptions {
     const { cert, key } = this.leaf('api-server')
-    return { cert, key, ca: [...this.#clientAnchors], minVersion: 'TLSv1.2' }
+    return { cert, key, ca: [...this.#anchors.client, ...this.#anchors['kubelet-client']], minVersion: 'TLSv1.2' }
   }
 
   /** The first signs tokens, all verify. The same array until one is added or retired. */

@@ -88,9 +88,11 @@ export function openLeaf(
   spec: LeafSpec,
   issuer: Issuer,
   validity: Validity,
+  force: boolean = false,
 ): Credential & { issued: string | undefined } {
   const found = load(directory, name, issuer)
-  const reason = typeof found === 'string' ? found : staleness(found.leaf, spec, issuer, validity.now)
+  const stale = typeof found === 'string' ? found : staleness(found.leaf, spec, issuer, validity.now)
+  const reason = stale ?? (force ? 'it was asked for' : undefined)
   if (typeof found !== 'string' && reason === undefined) return { ...found, issued: undefined }
   const fresh = issueLeaf(spec, issuer, validity)
   writePrivate(join(directory, `${name}.key`), fresh.key)

@@ -7,6 +7,8 @@ export type Revocations = {
   isRevoked: (serialNumber: string, fingerprint256: string) => boolean
   /** Writes the certificate to the file; it counts at once. Throws when the file cannot be read or written. */
   revoke: (certificate: { serialNumber?: string; fingerprint256?: string }) => void
+  /** Told when a list is in force that was not before. Returns how to stop that. */
+  onChange: (listener: () => void) => () => void
   /** Looks at the file now instead of at the next poll. */
   reload: () => void
   close: () => void
@@ -58,6 +60,7 @@ export function watchRevocations(file: string, log: Log, pollMs: number = POLL_M
   let fingerprints: ReadonlySet<string> = new Set()
   let version = 'none'
   let reported = ''
+  const listeners = new Set<() => void>()
 
   const load = (): void => {
     const stat = statSync(file, { throwIfNoEntry: false })
@@ -68,6 +71,7 @@ export function watchRevocations(file: string, log: Log, pollMs: number = POLL_M
     serials = new Set(list.serialNumbers)
     fingerprints = new Set(list.fingerprints)
     version = seen
+    for (const listener of [...listeners]) listener()
   }
   const reload = (): void => {
     try {
@@ -98,6 +102,7 @@ export function watchRevocations(file: string, log: Log, pollMs: number = POLL_M
       (fingerprints.size > 0 && fingerprints.has(canonical(fingerprint))),
     revoke: ({ serialNumber, fingerprint256 }) => {
       load()
+      if (serialNumber !== undefined && fingerprint256 === undefined && serials.has(canonical(serialNumber))) return
       const next = {
         serialNumbers: [...list.serialNumbers, ...(serialNumber === undefined ? [] : [serialNumber])],
         fingerprints: [...list.fingerprints, ...(fingerprint256 === undefined ? [] : [fingerprint256])],
@@ -106,6 +111,10 @@ export function watchRevocations(file: string, log: Log, pollMs: number = POLL_M
       parseRevocations(text)
       writePrivate(file, text)
       load()
+    },
+    onChange: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
     reload,
     close: () => clearInterval(timer),

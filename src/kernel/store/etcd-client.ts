@@ -18,10 +18,17 @@ export type EtcdTls = {
   key: string | Uint8Array
 }
 
+/** Certificates that are renewed while the client runs. */
+export type EtcdTlsSource = {
+  current: () => EtcdTls
+  /** Returns how to stop that. */
+  onChange: (listener: () => void) => () => void
+}
+
 export type EtcdClientOptions = {
   /** `https://host:port`, tried in order; `http://` only to loopback addresses. */
   endpoints: readonly string[]
-  tls: EtcdTls | undefined
+  tls: EtcdTls | EtcdTlsSource | undefined
   /** Milliseconds for one call with all its attempts; default 10,000. */
   timeout?: number
   log?: Log
@@ -48,6 +55,7 @@ export class EtcdClient {
   readonly #endpoints: readonly string[]
   readonly #timeout: number
   readonly #log: Log | undefined
+  readonly #stopRenewals: () => void
   #current = 0
 
   /** @throws TypeError for an endpoint that is not acceptable. */
@@ -56,10 +64,25 @@ export class EtcdClient {
     this.#endpoints = options.endpoints
     this.#timeout = options.timeout ?? 10_000
     this.#log = options.log
-    this.#clients = options.endpoints.map((endpoint) => {
-      const target = address(endpoint, options.tls !== undefined)
-      return new GrpcClient(target, channelCredentials(options.tls), channelOptions)
-    })
+    const { tls } = options
+    const source = tls !== undefined && 'current' in tls ? tls : undefined
+    const current = (): EtcdTls | undefined => (source === undefined ? (tls as EtcdTls | undefined) : source.current())
+    this.#clients = this.#connect(current())
+    this.#stopRenewals = source?.onChange(() => this.#renew(current())) ?? (() => undefined)
+  }
+
+  #connect(tls: EtcdTls | undefined): GrpcClient[] {
+    return this.#endpoints.map(
+      (endpoint) => new GrpcClient(address(endpoint, tls !== undefined), channelCredentials(tls), channelOptions),
+    )
+  }
+
+  /** New calls go over new connections; those under way, and the watch, end on theirs. */
+  #renew(tls: EtcdTls | undefined): void {
+    const old = this.#clients.splice(0, this.#clients.length, ...this.#connect(tls))
+    setTimeout(() => {
+      for (const client of old) client.close()
+    }, this.#timeout * 2).unref()
   }
 
   /**
@@ -117,6 +140,7 @@ export class EtcdClient {
   }
 
   close(): void {
+    this.#stopRenewals()
     for (const client of this.#clients) client.close()
   }
 

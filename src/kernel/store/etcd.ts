@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../feature.ts'
 import { writeBackup } from './backup.ts'
-import { EtcdClient, type EtcdClientOptions, type EtcdTls } from './etcd-client.ts'
+import { EtcdClient, type EtcdClientOptions, type EtcdTls, type EtcdTlsSource } from './etcd-client.ts'
 import {
   compactionRequest,
   compareTarget,
@@ -45,7 +45,7 @@ export type EtcdStoreOptions = {
   endpoints: readonly string[]
   /** Put before every key, so that several stores can share one etcd; default none. */
   prefix?: string
-  tls: EtcdTls | undefined
+  tls: EtcdTls | EtcdTlsSource | undefined
   /** Milliseconds for one call; default 10,000. */
   timeout?: number
   /** Keys and values of one transaction; default etcd's own 1.5 MiB. */

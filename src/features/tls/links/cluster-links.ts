@@ -5,6 +5,7 @@ import { dialKubelet, wrongIdentity } from '../../../kernel/apiserver/node-proxy
 import { targetOf } from '../../../kernel/apiserver/node-proxy/node-target.ts'
 import { createRemoteClient } from '../../../kernel/client/remote.ts'
 import type { ControlPlanePki } from '../control-plane-pki.ts'
+import type { CertificateText } from '../describe.ts'
 import type { Identity } from './attempt.ts'
 import type { Target } from './old-protocol.ts'
 import type { Link } from './probe.ts'
@@ -15,8 +16,8 @@ export type ClusterLinksOptions = {
   /** Where the API server listens for machines and clients, as this process reaches it. */
   apiServer: Target
   nodes: readonly KubeObject[]
-  /** The newest live certificate that a machine was given as a client; undefined: none is known. */
-  kubeletCertificate: (nodeName: string) => X509Certificate | undefined
+  /** What a machine has as a client; undefined: not known. */
+  kubeletCertificate: (nodeName: string) => CertificateText | undefined
   /** `own`: its authority is the cluster's. Otherwise the files that it was configured with. */
   etcd?: { target: Target } & ({ own: true } | { own: false; ca: string; identity: Identity })
   /** Milliseconds since the epoch. */

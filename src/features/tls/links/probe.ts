@@ -16,7 +16,7 @@ export type Link = {
   /** The certificate that the server must accept. */
   right: Identity
   /** The client's own certificate, when `right` only stands for it: its key is on another machine. */
-  shown?: X509Certificate
+  shown?: CertificateText
   request: HttpRequest
   /** What is wrong with the answer to the right certificate; undefined: it was taken for who it is. */
   misjudged: (status: number, body: string) => string | undefined
@@ -104,7 +104,7 @@ export async function probeLink(link: Link, timeoutMs: number = TIMEOUT_MS): Pro
     from: link.from,
     to: link.to,
     address: `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`,
-    client: describeCertificate(link.shown ?? link.right.cert),
+    client: link.shown ?? describeCertificate(link.right.cert),
     server: session && describeCertificate(session.leaf),
     protocol: session?.protocol ?? '',
     cipher: session?.cipher ?? '',

@@ -10,6 +10,8 @@ export type NodeConnection = {
   ca: () => string
   /** PEM: who the API server is to a kubelet. */
   clientCertificate: () => { cert: string; key: string }
+  /** By serial number and SHA-256 fingerprint: serving certificates that no longer count. */
+  isRevoked?: (serialNumber: string, fingerprint256: string) => boolean
   /** Another way to a machine than a plain TCP connection from here. */
   dial?: (host: string, port: number) => Promise<Socket>
 }
@@ -44,7 +46,9 @@ export async function dialKubelet(target: NodeTarget, connection: NodeConnection
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: true,
       checkServerIdentity: (_host, peer) => {
-        const problem = wrongIdentity(new X509Certificate(peer.raw), target)
+        const leaf = new X509Certificate(peer.raw)
+        const revoked = connection.isRevoked?.(leaf.serialNumber, leaf.fingerprint256) === true
+        const problem = revoked ? 'its certificate is revoked' : wrongIdentity(leaf, target)
         return problem === undefined ? undefined : new Error(problem)
       },
     })
