@@ -103,6 +103,8 @@ function printYes(world: RbacWorld, { by }: Yes): void {
 function printNo(result: No, subject: SubjectId, question: Question, format: OutputFormat): void {
   print(`no\nno rule lets ${describe(subject)} ${questionText(question)}`)
   for (const error of result.errors) say(`note: a binding grants nothing: ${error}`)
+  if (subject.kind === 'User' && subject.name.startsWith('system:node:'))
+    say('note: what the pods of a machine need, the Node authorizer allows it; this is about RBAC alone')
   if (result.nearMisses.length > 0) print(`\nnearly:\n${result.nearMisses.map(nearly).join('\n')}`)
   const change = smallestChange(subject, question)
   print(`\nto allow exactly this:\n  ${change.commands.join('\n  ')}`)

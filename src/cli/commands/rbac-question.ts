@@ -6,10 +6,12 @@ import type { Grant } from '../../features/rbac/analysis/world-index.ts'
 import type { PolicyRule } from '../../features/rbac/index.ts'
 import type { RbacWorld } from '../../features/rbac/world.ts'
 import type { Client } from '../../kernel/client/client.ts'
+import { CliError } from '../error.ts'
 import { say } from '../output.ts'
 
 /** Reads what is asked by the cluster's discovery, or by the built-in kinds; remarks go to stderr. */
 export async function readQuestion(client: Client | undefined, asked: Asked): Promise<Question> {
+  if (asked.verb === '' || asked.resource === '') throw new CliError('VERB and RESOURCE must not be empty', 2)
   const known = client === undefined ? builtinResources() : await discoveredResources(client)
   const { question, remarks } = resolveQuestion(known, asked)
   for (const remark of remarks) say(`note: ${remark}`)

@@ -40,6 +40,8 @@ const ANSWERS: [who: string, groups: string[], question: string, namespace: stri
   ['serviceaccount/dev/web', [], 'get pods', 'shop', undefined],
   ['bob', ['ops'], 'list pods', 'dev', 'ops'],
   ['bob', [], 'create selfsubjectaccessreviews', '', 'system:basic-user'],
+  ['bob', ['system:unauthenticated'], 'create selfsubjectaccessreviews', '', undefined],
+  ['system:anonymous', [], 'create selfsubjectaccessreviews', '', undefined],
   ['bob', ['system:masters'], 'delete nodes', '', 'cluster-admin'],
 ]
 for (const [who, groups, question, namespace, binding] of ANSWERS)

@@ -15,6 +15,7 @@ export type SubjectId = {
 }
 
 const AUTHENTICATED = 'system:authenticated'
+const UNAUTHENTICATED = 'system:unauthenticated'
 
 /** Undefined for a subject that matches nobody: of unknown kind, or a service account without a namespace. */
 export function subjectId(subject: Subject, bindingNamespace: string): SubjectId | undefined {
@@ -59,11 +60,13 @@ export function userName(subject: SubjectId): string {
 export function impliedGroups(subject: SubjectId): string[] {
   if (subject.kind === 'Group') return []
   if (subject.kind === 'ServiceAccount') return [...serviceAccountGroups(subject.namespace), AUTHENTICATED]
-  return [subject.name === 'system:anonymous' ? 'system:unauthenticated' : AUTHENTICATED]
+  return [subject.name === 'system:anonymous' ? UNAUTHENTICATED : AUTHENTICATED]
 }
 
+/** Nobody is in both groups: who is said to be unauthenticated is not authenticated besides (as impersonation has it). */
 export function userInfo(subject: SubjectId, groups: readonly string[]): UserInfo {
-  return { name: userName(subject), groups: [...new Set([...groups, ...impliedGroups(subject)])] }
+  const implied = impliedGroups(subject).filter((g) => g !== AUTHENTICATED || !groups.includes(UNAUTHENTICATED))
+  return { name: userName(subject), groups: [...new Set([...groups, ...implied])] }
 }
 
 /**

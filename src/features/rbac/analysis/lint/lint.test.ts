@@ -7,6 +7,7 @@ import { builtinResources, type KnownResources } from '../known-resources.ts'
 import { account, bind, clusterRole, makeWorld, role, withMetadata } from '../worlds.fixture.ts'
 import type { Finding } from './finding.ts'
 import { LINT_IGNORE, type LintOptions, lintWorld } from './lint.ts'
+import { LINT_RULES } from './rule-ids.ts'
 import { sarif } from './sarif.ts'
 
 const known = builtinResources()
@@ -410,6 +411,17 @@ test('an annotation silences the rules that it names, on the object that has it'
   assert.equal(lint([wide, elsewhere], { rules: ['nodes-proxy'] }).length, 1)
 })
 
+test('what Rampart brings for machines is excused, exactly as it is', () => {
+  const world = (user: string, verbs: string): KubeObject[] => [
+    bind('', 'rampart:kubelet-api', 'ClusterRole/system:kubelet-api-admin', `user:${user}`),
+    role('kube-public', 'rampart-trust-reader', `${verbs} core configmaps rampart-trust`),
+    bind('kube-public', 'rampart-trust-reader', 'Role/rampart-trust-reader', 'group:system:nodes'),
+  ]
+  const rulesOf = (objects: KubeObject[]): string[] => lint(objects).map(({ rule }) => rule)
+  assert.deepEqual(rulesOf(world('kube-apiserver-kubelet-client', 'get,list,watch')), [])
+  assert.deepEqual(rulesOf(world('ann', 'get,list')), ['broad-default-role', 'ineffective-names'])
+})
+
 test('the worst first; less than asked for is left out', () => {
   const world = [
     ...everywhere('escalate rbac.authorization.k8s.io clusterroles', 'patch core nodes'),
@@ -451,4 +463,5 @@ test('the page on RBAC lists every rule', () => {
   )
   const ids = new Set([...RULES.map(([id]) => id), 'subject-mismatch', 'escalation-chain'])
   assert.deepEqual([...ids].sort(), [...listed].sort())
+  assert.deepEqual([...ids].sort(), [...LINT_RULES])
 })

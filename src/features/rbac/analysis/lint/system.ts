@@ -3,10 +3,23 @@ import type { BindingObject, PolicyRule, RoleObject, Subject } from '../../engin
 import { subjectId, subjectKey } from '../subject.ts'
 import type { BindingKind, RoleKind } from '../world-index.ts'
 
-/** Bindings that kubeadm makes and that look dangerous by themselves: binding → subject. */
-const KUBEADM: Readonly<Record<string, string>> = {
+/** Bindings that kubeadm and Rampart make and that look dangerous by themselves: binding → subject. */
+const INSTALLED: Readonly<Record<string, string>> = {
   'ClusterRoleBinding /kubeadm:cluster-admins': 'Group:/kubeadm:cluster-admins',
   'RoleBinding kube-public/kubeadm:bootstrap-signer-clusterinfo': 'User:/system:anonymous',
+  // The API server's way to logs and streams of pods.
+  'ClusterRoleBinding /rampart:kubelet-api': 'User:/kube-apiserver-kubelet-client',
+}
+
+/** Rules of Rampart's own roles that lint would have something to say about. */
+const INSTALLED_RULES: Readonly<Record<string, PolicyRule>> = {
+  // An informer lists and watches with a field selector.
+  'Role kube-public/rampart-trust-reader': {
+    verbs: ['get', 'list', 'watch'],
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['rampart-trust'],
+  },
 }
 
 /** What Kubernetes itself brings. An object of the same name is excused only as far as it is the same. */
@@ -36,12 +49,14 @@ export function systemPolicy(): SystemPolicy {
     isRole: (kind, role) => roles.has(keyOf(kind, role)),
     isRule: (kind, role, rule) => {
       const key = keyOf(kind, role)
+      const installed = INSTALLED_RULES[key]
+      if (installed !== undefined && ruleKey(installed) === ruleKey(rule)) return true
       return roles.has(key) && (roles.get(key)?.has(ruleKey(rule)) ?? true)
     },
     isSubject: (kind, binding, subject) => {
       const key = keyOf(kind, binding)
       const id = idOf(subject, binding.metadata.namespace)
-      return subjects.get(key)?.has(id) === true || KUBEADM[key] === id
+      return subjects.get(key)?.has(id) === true || INSTALLED[key] === id
     },
   }
 }
