@@ -17,6 +17,7 @@ const OWN = new Set([
   'lock.owner',
   'log',
   'pki',
+  'reserve',
   'settings.json',
   'ssh',
   'store',

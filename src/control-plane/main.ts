@@ -9,6 +9,7 @@ import { controlHandlers } from './control-handlers.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 import { controlSocketPath, serveControl } from './control-socket.ts'
 import type { ControlPlaneSettings } from './settings.ts'
+import { keepReserve } from './space-reserve.ts'
 
 const [directory = '', settingsFile = '', failureFile = ''] = process.argv.slice(2)
 const log = jsonLog(process.env['RAMPART_LOG'] === 'debug' ? 'debug' : 'info')
@@ -27,6 +28,7 @@ async function start(): Promise<void> {
   const stopRotation = keepLogSmall(join(directory, 'log', 'control-plane.log'), log)
   const control = await serveControl(directory, controlHandlers(directory, plane))
   writePrivate(record, JSON.stringify({ pid: process.pid, startTime: processStartTime(process.pid), port, startedAt }))
+  const stopReserve = keepReserve(directory, log)
   log('info', 'the control plane serves', { port, pid: process.pid })
 
   let stopping = false
@@ -37,6 +39,7 @@ async function start(): Promise<void> {
     control.close()
     rmSync(controlSocketPath(directory), { force: true })
     stopRotation()
+    stopReserve()
     void plane
       .close()
       .then(() => lock.release())

@@ -1,11 +1,24 @@
 import { copyFileSync, fstatSync, statSync, truncateSync } from 'node:fs'
 import type { Log } from './feature.ts'
 
-/** Lines of JSON on stdout, which `rampart up` has opened as the log file. */
+/** Lines of JSON on stdout, which `rampart up` has opened as the log file. A full disk costs lines, never the process. */
 export function jsonLog(level: 'debug' | 'info'): Log {
+  let lost = 0
+  process.stdout.on('error', () => lost++)
+  const write = (severity: string, message: string, fields?: Record<string, unknown>): void => {
+    const line = JSON.stringify({ time: new Date().toISOString(), level: severity, message, ...fields })
+    process.stdout.write(`${line}\n`)
+  }
   return (severity, message, fields) => {
     if (severity === 'debug' && level !== 'debug') return
-    process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), level: severity, message, ...fields })}\n`)
+    if (lost > 0) {
+      const lines = lost
+      lost = 0
+      // The line that was cut off is ended first.
+      process.stdout.write('\n')
+      write('error', 'lines of this log were lost: it could not be written', { lines })
+    }
+    write(severity, message, fields)
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ControlPlaneSettings } from '../../control-plane/settings.ts'
+import { releaseReserve } from '../../control-plane/space-reserve.ts'
 import { writePrivate } from '../../platform/files.ts'
 import { adminClient } from '../admin.ts'
 import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
@@ -37,6 +38,7 @@ export async function up(options: Record<string, unknown>): Promise<void> {
   requireDataFolder(paths.directory)
   mkdirSync(dirname(paths.log), { recursive: true, mode: 0o700 })
   mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
+  releaseReserve(paths.directory)
   if (settings.nodes > 0) await upWithMachines(paths, settings)
   else {
     const pid = await step('starting the control plane', () => start(paths, settings))
