@@ -41,7 +41,7 @@ resources:
 `,
       { mode: 0o600 },
     )
-    cluster = await startCluster(['--encryption-provider-config', configuration])
+    cluster = await startCluster(['--nodes', '0', '--encryption-provider-config', configuration])
     client = await connect()
   })
   after(async () => {
@@ -104,6 +104,8 @@ resources:
     const up = await cluster.rampart([
       'up',
       '--port',
+      '0',
+      '--nodes',
       '0',
       '--encryption-provider-config',
       join(folder, 'encryption.yaml'),

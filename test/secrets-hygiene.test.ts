@@ -33,7 +33,7 @@ describe('a busy run', () => {
   let cluster: TestCluster
   let client: Client
   before(async () => {
-    cluster = await startCluster()
+    cluster = await startCluster(['--nodes', '0'])
     client = await connect()
   })
   after(() => cluster?.stop())
@@ -183,7 +183,7 @@ describe('a busy run', () => {
     watching.abort()
     await watch.catch(() => undefined)
     assert.ok(metadataSeen.length > 5, 'the watch saw the run')
-    const up = await cluster.rampart(['up', '--port', '0'])
+    const up = await cluster.rampart(['up', '--port', '0', '--nodes', '0'])
     assert.equal(up.code, 0, up.stderr)
     assert.equal((await (await connect()).get(secrets, 'default', 'created')).metadata.name, 'created')
 

@@ -20,7 +20,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64')
 describe('10,000 Secrets', () => {
   let cluster: TestCluster
   before(async () => {
-    cluster = await startCluster()
+    cluster = await startCluster(['--nodes', '0'])
     const client = await connect()
     await inParallel(32, COUNT, (i) =>
       client.create(secrets, {
@@ -61,7 +61,7 @@ describe('10,000 Secrets', () => {
       stop.abort()
       if ((await rotation).code !== 0) interrupted++
       await writing
-      const up = await cluster.rampart(['up', '--port', '0'])
+      const up = await cluster.rampart(['up', '--port', '0', '--nodes', '0'])
       assert.equal(up.code, 0, up.stderr)
     }
     assert.ok(interrupted > 0, 'no rotation was under way when its server was killed')
@@ -98,7 +98,7 @@ describe('10,000 Secrets', () => {
 
     const forgotten = await cluster.rampart(['secrets', 'forget-keys'])
     assert.equal(forgotten.code, 0, forgotten.stderr)
-    const restarted = await cluster.rampart(['down']).then(() => cluster.rampart(['up', '--port', '0']))
+    const restarted = await cluster.rampart(['down']).then(() => cluster.rampart(['up', '--port', '0', '--nodes', '0']))
     assert.equal(restarted.code, 0, restarted.stderr)
     const verified = await cluster.rampart(['secrets', 'verify'])
     assert.equal(verified.code, 0, verified.stderr)
