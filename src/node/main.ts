@@ -32,7 +32,8 @@ async function run(config: NodeConfig): Promise<void> {
     pods.task,
     kubeletApiTask({
       certificate: { context: () => certificates.serving().pair, onChange: certificates.onServingChange },
-      clientCa: certificates.ca,
+      clientCa: certificates.clientCa,
+      isRevoked: certificates.isRevoked,
       runtime: criKubeletRuntime({ cri: pods.cri, nodeName: config.nodeName, pods: () => pods.list() }),
     })(context),
   ]

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { children, extensionValue, readTlv } from '../../kernel/authn/certificate-reader.ts'
 
 /** A certificate as it is shown to people and programs. */
 export type CertificateText = {
@@ -29,4 +30,18 @@ export function describeCertificate(from: X509Certificate | string): Certificate
     notBefore: certificate.validFromDate.toISOString(),
     notAfter: certificate.validToDate.toISOString(),
   }
+}
+
+/** `0A:BB` → `abb`: as the objects are named. */
+export const serialName = (serial: string): string =>
+  serial
+    .replaceAll(':', '')
+    .toLowerCase()
+    .replace(/^0+(?=.)/, '')
+
+/** authorityKeyIdentifier of a certificate, hexadecimal; '' when it has none. */
+export function issuerKeyId(certificate: X509Certificate): string {
+  const value = extensionValue(certificate.raw, '2.5.29.35')
+  const id = value && children(readTlv(value)).find(({ tag }) => tag === 0x80)
+  return id === undefined ? '' : Buffer.from(id.content).toString('hex')
 }

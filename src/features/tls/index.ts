@@ -12,13 +12,13 @@ export {
   type LeafName,
   type PkiChange,
 } from './control-plane-pki.ts'
-export { type CertificateText, describeCertificate } from './describe.ts'
+export { type CertificateText, describeCertificate, issuerKeyId, serialName } from './describe.ts'
 export { tls } from './feature.ts'
 export { parseRotationState, RotationError, type RotationPhase, type RotationState } from './generations.ts'
 export { type CertificateState, type InventoryItem, inventory } from './inventory.ts'
 export { certificateRevocation, ownCertificateRecords } from './issued/controllers.ts'
 export { ISSUED_CERTIFICATES, type IssuedCertificateSpec, specOf as issuedCertificateSpec } from './issued/kind.ts'
-export { CONTROL_PLANE_SIGNER, recordIssued, recordText, serialName } from './issued/record.ts'
+export { CONTROL_PLANE_SIGNER, recordIssued, recordText } from './issued/record.ts'
 export { type KubeconfigOptions, kubeconfig } from './kubeconfig.ts'
 export * from './links/index.ts'
 export { type Blocker, retireBlockers, signBlockers } from './readiness.ts'

@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto'
 import type { KubeObject } from '../../kernel/api/object.ts'
-import { type CertificateText, describeCertificate } from './describe.ts'
+import { type CertificateText, describeCertificate, issuerKeyId, serialName } from './describe.ts'
 import { specOf } from './issued/kind.ts'
-import { CONTROL_PLANE_SIGNER, issuerKeyId, recordText, serialName } from './issued/record.ts'
+import { CONTROL_PLANE_SIGNER, recordText } from './issued/record.ts'
 import { type AgentReport, agentReport } from './trust/bundle.ts'
 
 export type CertificateState =

@@ -24,6 +24,8 @@ export type ConnectionOptions = {
   server: URL
   /** PEM certificates that are trusted for the server; undefined: those of the system. */
   ca?: string
+  /** Instead of `ca`, asked before every request. */
+  caProvider?: () => string
   /** Name to verify in the server's certificate when it differs from the host in `server`. */
   serverName?: string
   credentials: CredentialProvider
@@ -53,13 +55,20 @@ const MAX_RETRY_AFTER_SECONDS = 60
 const RESET_CODES: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
 type Agents = { plain: Agent; watch: Agent }
+const NOTHING = { ca: undefined, cert: undefined, key: undefined }
+
+/** Ends what is idle now, and what is busy as soon as it is done. */
+function retire(agent: Agent): void {
+  agent.maxFreeSockets = 0
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of [...(sockets ?? [])]) socket.destroy()
+}
 
 /** One server: keep-alive connections, credentials, retries. Certificates are always verified. */
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #basePath: string
   #agents: Agents | undefined
-  #agentsFor = ''
+  #agentsFor: Readonly<Record<'ca' | 'cert' | 'key', string | undefined>> = NOTHING
 
   constructor(options: ConnectionOptions) {
     if (options.server.protocol !== 'https:')
@@ -101,23 +110,24 @@ export class Connection {
     return `${this.#options.server.origin}${this.#basePath}${mark < 0 ? call.path : call.path.slice(0, mark)}`
   }
 
-  #agentsWith(credentials: Credentials): Agents {
-    const identity = `${credentials.cert ?? ''}\n${credentials.key ?? ''}`
-    if (this.#agents !== undefined && identity === this.#agentsFor) return this.#agents
+  #agentsWith({ cert, key }: Credentials): Agents {
+    const ca = this.#options.caProvider?.() ?? this.#options.ca
+    const was = this.#agentsFor
+    if (this.#agents !== undefined && was.cert === cert && was.key === key && was.ca === ca) return this.#agents
     // Requests under way keep their sockets; idle ones of the old identity are closed.
-    this.close()
+    for (const agent of Object.values(this.#agents ?? {})) retire(agent)
     const tls = {
       keepAlive: true,
       keepAliveMsecs: 15_000,
-      ca: this.#options.ca,
-      cert: credentials.cert,
-      key: credentials.key,
+      ca,
+      cert,
+      key,
       servername: this.#options.serverName,
       minVersion: 'TLSv1.2' as const,
       rejectUnauthorized: true,
     }
     this.#agents = { plain: new Agent({ ...tls, maxSockets: 64 }), watch: new Agent(tls) }
-    this.#agentsFor = identity
+    this.#agentsFor = { ca, cert, key }
     return this.#agents
   }
 

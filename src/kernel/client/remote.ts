@@ -20,6 +20,8 @@ export type RemoteClientOptions = {
   server: URL
   /** PEM; undefined: the system's roots. */
   ca?: string
+  /** Instead of `ca`, asked before every request. */
+  caProvider?: () => string
   serverName?: string
   /** PEM, both or neither. */
   cert?: string
@@ -63,6 +65,7 @@ export function createRemoteClient(options: RemoteClientOptions): RemoteClient {
     maxAnswerBytes: options.maxAnswerBytes ?? 512 * 1024 * 1024 - 1024,
     sleep: options.sleep ?? (async (ms, signal) => await delay(ms, undefined, signal ? { signal } : {})),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.caProvider === undefined ? {} : { caProvider: options.caProvider }),
     ...(options.serverName === undefined ? {} : { serverName: options.serverName }),
     ...(options.impersonate === undefined ? {} : { impersonate: options.impersonate }),
   })

@@ -1,7 +1,11 @@
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import type { Client } from '../../kernel/client/client.ts'
+import { issuerKeyId, serialName } from '../../features/tls/describe.ts'
+import { AGENT_ANNOTATION, type AgentReport, type ClusterTrust } from '../../features/tls/trust/bundle.ts'
+import { ApiError } from '../../kernel/api/status.ts'
+import type { Client, ResourceId } from '../../kernel/client/client.ts'
 import { createRemoteClient, type RemoteClient } from '../../kernel/client/remote.ts'
 import { Backoff } from '../../kernel/controller/backoff.ts'
 import { sleep, systemTimers, type Timers } from '../../kernel/controller/timers.ts'
@@ -9,6 +13,7 @@ import type { Clock, Log } from '../../kernel/feature.ts'
 import type { NodeConfig } from '../config.ts'
 import { type CertificateFiles, certificateFiles, lifeOf, type Pair, renewalDue } from './certificate.ts'
 import { RequestRefusedError, requestCertificate, type Wanted } from './signing-request.ts'
+import { AgentTrust } from './trust.ts'
 
 export type { Pair } from './certificate.ts'
 
@@ -24,11 +29,15 @@ export type AgentCertificatesOptions = {
 export type AgentCertificates = {
   /** Authenticates as system:node:NAME with whatever certificate is current; connections are made anew after a change. */
   client: RemoteClient
-  /** PEM bundle of the cluster's roots, as it is on disk now. */
+  /** PEM bundle of the cluster's roots. */
   ca: () => string
+  /** PEM of the anchors of client certificates at the kubelet API. */
+  clientCa: () => string
+  /** Certificates that the cluster has revoked. */
+  isRevoked: (serialNumber: string) => boolean
   clientPair: () => Pair
   serving: () => { context: SecureContext; pair: Pair }
-  /** Called after the serving certificate has changed. Returns how to stop that. */
+  /** Called after the serving certificate or the anchors of clients have changed. Returns how to stop that. */
   onServingChange: (listener: () => void) => () => void
   /** Resolves when the signal aborts. */
   keepValid: (signal: AbortSignal) => Promise<void>
@@ -38,6 +47,12 @@ export type AgentCertificates = {
 const APPROVAL_MS = 60_000
 /** The clock may be set, the machine may sleep: no timer is trusted for longer. */
 const LOOK_AGAIN_MS = 60_000
+const REPORT_AGAIN_MS = 2_000
+/** Within which machines that hear of a change act on it. */
+const SPREAD_MS = 3_000
+/** The signers' certificates begin this much before they are issued. */
+const BACKDATE_MS = 5 * 60_000
+const NODES: ResourceId = { group: '', version: 'v1', resource: 'nodes' }
 
 /**
  * Gets the client certificate (with the bootstrap token when this machine has none that is valid) and the serving
@@ -49,9 +64,17 @@ export async function openAgentCertificates(
 ): Promise<AgentCertificates> {
   const { config, clock, log, timers = systemTimers, random = Math.random } = options
   const folder = join(config.stateFolder, 'pki')
-  const ca = (): string => readFileSync(config.caFile, 'utf8')
   const server = new URL(config.server)
   const userAgent = `rampart-node/${config.nodeName}`
+  const tryBundle = async (bundle: string): Promise<void> => {
+    const trial = createRemoteClient({ server, ca: bundle, userAgent })
+    try {
+      await trial.raw('GET', '/livez')
+    } finally {
+      trial.close()
+    }
+  }
+  const trust = new AgentTrust({ caFile: config.caFile, folder, tryBundle, log })
   const backoff = (): Backoff => new Backoff({ baseMs: 1000, maxMs: 60_000, jitter: 1, random })
 
   const files = { client: certificateFiles(folder, 'client'), serving: certificateFiles(folder, 'serving') }
@@ -90,7 +113,7 @@ export async function openAgentCertificates(
   let clientPair = usable(files.client)
   if (clientPair === undefined) {
     const token = bootstrapToken(config.bootstrapTokenFile)
-    const bootstrap = createRemoteClient({ server, ca: ca(), token, userAgent })
+    const bootstrap = createRemoteClient({ server, caProvider: trust.ca, token, userAgent })
     try {
       clientPair = await obtain(bootstrap, 'client', 30)
     } finally {
@@ -102,7 +125,7 @@ export async function openAgentCertificates(
 
   const client = createRemoteClient({
     server,
-    ca: ca(),
+    caProvider: trust.ca,
     credentialProvider: () => clientPair!,
     userAgent,
   })
@@ -110,20 +133,74 @@ export async function openAgentCertificates(
   let context = contextOf(servingPair)
   const listeners = new Set<() => void>()
 
+  const changed = (): void => {
+    for (const listener of listeners) listener()
+  }
+
+  /** Two thirds of life are over, another authority signs now, or the operator wants new ones. */
+  const isDue = (pair: Pair, random: number): boolean =>
+    clock.now() >= renewalDue(pair, random) || (trust.latest !== undefined && isUnwanted(pair, trust.latest))
+
   async function renewOnce(): Promise<void> {
-    if (clock.now() >= renewalDue(clientPair!, share.client)) clientPair = await obtain(client, 'client', 1)
-    if (clock.now() >= renewalDue(servingPair, share.serving)) {
+    if (isDue(clientPair!, share.client)) clientPair = await obtain(client, 'client', 1)
+    if (isDue(servingPair, share.serving)) {
       servingPair = await obtain(client, 'serving', 1)
       context = contextOf(servingPair)
-      for (const listener of listeners) listener()
+      changed()
     }
   }
   // Drawn once: a moment that moved with every look would come too early on average.
   const share = { client: random(), serving: random() }
 
+  let reported = ''
+  /** Tells the control plane what is in use here: a rotation of the authorities waits for that. */
+  async function report(): Promise<void> {
+    const now: AgentReport = {
+      trusts: trust.fingerprints,
+      client: serialOf(clientPair!),
+      serving: serialOf(servingPair),
+    }
+    const text = JSON.stringify(now)
+    if (text === reported) return
+    await client.patch(NODES, '', config.nodeName, 'merge', { metadata: { annotations: { [AGENT_ANNOTATION]: text } } })
+    reported = text
+  }
+
+  async function keep(until: AbortSignal): Promise<void> {
+    const wait = backoff()
+    let wake = new AbortController()
+    const stop = trust.onChange(() => wake.abort())
+    try {
+      while (!until.aborted) {
+        const woken = AbortSignal.any([until, wake.signal])
+        let pause = LOOK_AGAIN_MS
+        try {
+          await renewOnce()
+          await report()
+          wait.reset()
+        } catch (error) {
+          if (until.aborted) break
+          // Its Node is not there before the agent has registered it: nothing to be told yet.
+          const early = error instanceof ApiError && error.reason === 'NotFound'
+          if (!early) log('error', `certificates could not be renewed: ${(error as Error).message}`)
+          pause = early ? REPORT_AGAIN_MS : wait.next()
+        }
+        await sleep(timers, pause, woken)
+        if (!wake.signal.aborted) continue
+        wake = new AbortController()
+        // All machines hear of it at once, and shall not all come at once.
+        await sleep(timers, random() * SPREAD_MS, until)
+      }
+    } finally {
+      stop()
+    }
+  }
+
   return {
     client,
-    ca,
+    ca: trust.ca,
+    clientCa: trust.clientCa,
+    isRevoked: trust.isRevoked,
     clientPair: () => clientPair!,
     serving: () => ({ context, pair: servingPair }),
     onServingChange: (listener) => {
@@ -131,21 +208,22 @@ export async function openAgentCertificates(
       return () => void listeners.delete(listener)
     },
     keepValid: async (until) => {
-      const wait = backoff()
-      while (!until.aborted) {
-        let pause = LOOK_AGAIN_MS
-        try {
-          await renewOnce()
-          wait.reset()
-        } catch (error) {
-          if (until.aborted) break
-          log('error', `certificates could not be renewed: ${(error as Error).message}`)
-          pause = wait.next()
-        }
-        await sleep(timers, pause, until)
+      const stop = trust.onChange(changed)
+      try {
+        await Promise.all([keep(until), trust.follow(client, timers, until)])
+      } finally {
+        stop()
       }
     },
   }
+}
+
+const serialOf = ({ cert }: Pair): string => serialName(new X509Certificate(cert).serialNumber)
+
+function isUnwanted(pair: Pair, { authorities, renewIssuedBefore }: ClusterTrust): boolean {
+  const certificate = new X509Certificate(pair.cert)
+  if (authorities.length > 0 && !authorities.includes(issuerKeyId(certificate))) return true
+  return certificate.validFromDate.getTime() + BACKDATE_MS < renewIssuedBefore
 }
 
 function contextOf({ cert, key }: Pair): SecureContext {

@@ -1,17 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 import type { KubeObject } from '../../../kernel/api/object.ts'
-import {
-  COMMON_NAME,
-  children,
-  extensionValue,
-  nameAttributes,
-  ORGANIZATION,
-  rawSubject,
-  readTlv,
-} from '../../../kernel/authn/certificate-reader.ts'
+import { COMMON_NAME, nameAttributes, ORGANIZATION, rawSubject } from '../../../kernel/authn/certificate-reader.ts'
 import type { Client } from '../../../kernel/client/client.ts'
 import { unless } from '../../../kernel/controllers/api-errors.ts'
-import { type CertificateText, describeCertificate } from '../describe.ts'
+import { type CertificateText, describeCertificate, issuerKeyId, serialName } from '../describe.ts'
 import { ISSUED_CERTIFICATES, type IssuedCertificateSpec, NODE_LABEL, specOf, TLS_GROUP } from './kind.ts'
 
 export const CONTROL_PLANE_SIGNER = 'rampart.dev/control-plane'
@@ -19,20 +11,6 @@ const NODE_SIGNERS = ['kubernetes.io/kube-apiserver-client-kubelet', 'kubernetes
 const NODE_PREFIX = 'system:node:'
 
 export type IssuedFor = { signerName: string; request: string; requestedBy: string }
-
-/** `0A:BB` → `abb`: as the objects are named. */
-export const serialName = (serial: string): string =>
-  serial
-    .replaceAll(':', '')
-    .toLowerCase()
-    .replace(/^0+(?=.)/, '')
-
-/** authorityKeyIdentifier of a certificate, hexadecimal; '' when it has none. */
-export function issuerKeyId(certificate: X509Certificate): string {
-  const value = extensionValue(certificate.raw, '2.5.29.35')
-  const id = value && children(readTlv(value)).find(({ tag }) => tag === 0x80)
-  return id === undefined ? '' : Buffer.from(id.content).toString('hex')
-}
 
 /** The object that stands for the first certificate of a PEM text. */
 export function issuedCertificate(pem: string, { signerName, request, requestedBy }: IssuedFor): KubeObject {
