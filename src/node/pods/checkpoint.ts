@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KubeObject } from '../../kernel/api/object.ts'
@@ -23,7 +24,9 @@ export class Checkpoints {
     const uid = pod.metadata.uid!
     const text = JSON.stringify(pod)
     const { resourceVersion: _, ...metadata } = pod.metadata
-    const digest = JSON.stringify([metadata, pod['spec'], pod['status']])
+    const digest = createHash('sha256')
+      .update(JSON.stringify([metadata, pod['spec'], pod['status']]))
+      .digest('base64')
     if (this.#written.get(uid) === digest) return
     writePrivate(join(this.#folder, `${uid}.json`), text)
     this.#written.set(uid, digest)

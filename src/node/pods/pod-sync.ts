@@ -4,13 +4,14 @@ import { said } from '../../platform/cri/index.ts'
 import { removeCgroup } from './cgroups.ts'
 import type { Checkpoints } from './checkpoint.ts'
 import { type PodMemory, type PodParts, podEvent } from './context.ts'
-import { type Actions, backoffKey, computeActions } from './engine/actions.ts'
+import { type Actions, backoffKey, computeActions, type Kill } from './engine/actions.ts'
 import { fullName, isTerminalPhase, type Pod } from './engine/pod.ts'
 import { podCgroup } from './engine/resources.ts'
 import { isAlive, type PodRuntime, readySandbox } from './engine/runtime-state.ts'
 import { podLogFolder, sandboxConfig } from './engine/sandbox-config.ts'
 import { podStatus } from './engine/status.ts'
 import type { PodStatus } from './engine/status-types.ts'
+import { removeLogs } from './log-rotation.ts'
 import { Semaphore } from './semaphore.ts'
 import { StartError, startContainer } from './start-container.ts'
 import { PODS, type StatusWriter } from './status-writer.ts'
@@ -192,8 +193,8 @@ export class PodSync {
         await stopPod(this.#parts, pod, runtime, undefined, pod.spec.terminationGracePeriodSeconds ?? 30)
         runtime = await cache.refresh(pod.uid)
       }
-      for (const { record, why } of actions.kill)
-        await stopContainer(this.#parts, pod, record, undefined, pod.spec.terminationGracePeriodSeconds ?? 30, why)
+      for (const kill of actions.kill)
+        await stopContainer(this.#parts, pod, kill.record, undefined, graceOf(pod, kill), kill.why)
       const starts = actions.createSandbox !== undefined || actions.start.length > 0
       if (starts || memory.refreshAt <= clock.now()) await this.#mount(pod, memory, runtime, first ? 1000 : REFRESH_MS)
       if (actions.createSandbox !== undefined) {
@@ -278,7 +279,7 @@ export class PodSync {
       seen.set(record.name, count)
       if (count <= 2 || isAlive(record)) continue
       await gone(cri.removeContainer(record.id))
-      if (record.logPath !== '') rmSync(record.logPath, { force: true })
+      removeLogs(record.logPath)
     }
     for (const { id, ready } of runtime.sandboxes.slice(1)) {
       if (ready) await gone(cri.stopPodSandbox(id))
@@ -326,6 +327,15 @@ export class PodSync {
     memory.deleteSent = true
     return undefined
   }
+}
+
+/** A probe may give less time, or more, than the pod does (KEP-2238). */
+function graceOf(pod: Pod, { record, reason }: Kill): number {
+  const container = [...pod.initContainers, ...pod.containers].find(({ name }) => name === record.name)
+  const { livenessProbe, startupProbe } = container ?? {}
+  const ofProbe = livenessProbe?.terminationGracePeriodSeconds ?? startupProbe?.terminationGracePeriodSeconds
+  const ofPod = pod.spec.terminationGracePeriodSeconds ?? 30
+  return reason === 'Unhealthy' ? (ofProbe ?? ofPod) : ofPod
 }
 
 /** Whether a volume shows the pod's own address, which is known once its sandbox stands. */

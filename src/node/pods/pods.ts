@@ -16,6 +16,7 @@ import type { PodRuntime } from './engine/runtime-state.ts'
 import { createEventRecorder } from './events.ts'
 import { Images } from './images.ts'
 import { KnownServices } from './known-services.ts'
+import { rotateLog } from './log-rotation.ts'
 import { readMachine } from './machine.ts'
 import { ObjectSource } from './objects.ts'
 import { PodSync } from './pod-sync.ts'
@@ -271,7 +272,22 @@ class NodePods implements Pods {
   async #keepHouse(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await sleep(this.#timers, HOUSEKEEPING_MS, stop)
-      if (!stop.aborted) this.#sweep()
+      if (stop.aborted) return
+      this.#sweep()
+      await this.#rotateLogs()
     }
+  }
+
+  async #rotateLogs(): Promise<void> {
+    const { cache, clock } = this.#parts
+    for (const uid of this.#pods.keys())
+      for (const { id, state, logPath } of cache.get(uid).containers) {
+        if (state !== 'running' || logPath === '') continue
+        try {
+          await rotateLog(logPath, new Date(clock.now()), () => this.cri.reopenContainerLog(id))
+        } catch (error) {
+          this.#context.log('warn', `log ${logPath} was not rotated: ${(error as Error).message}`)
+        }
+      }
   }
 }

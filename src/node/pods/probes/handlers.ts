@@ -111,7 +111,8 @@ async function askHttp(
 function get(url: URL, headers: Record<string, string[]>, signal: AbortSignal): Promise<IncomingMessage> {
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
-    const call = request(url, { headers, signal, agent: false, maxHeaderSize: 64 * 1024 })
+    const single = Object.entries(headers).map(([name, values]) => [name, values.length === 1 ? values[0]! : values])
+    const call = request(url, { headers: Object.fromEntries(single), signal, agent: false, maxHeaderSize: 64 * 1024 })
     call.on('response', (response) => {
       // Destroyed unread: what breaks then is of no interest.
       response.on('error', () => undefined)
