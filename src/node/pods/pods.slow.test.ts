@@ -136,15 +136,15 @@ else
         image: TEST_IMAGE,
         command: ['sh', '-c', script],
       })
-      const shared = { volumeMounts: [{ name: 'work', mountPath: '/work' }] }
+      const shared = { volumeMounts: [{ name: 'stage', mountPath: '/stage' }] }
       await create(
-        testPod('job', 'cat /work/order; test -e /work/side', shared, {
+        testPod('job', 'cat /stage/order; test -e /stage/side', shared, {
           restartPolicy: 'Never',
-          volumes: [{ name: 'work', emptyDir: {} }],
+          volumes: [{ name: 'stage', emptyDir: {} }],
           initContainers: [
-            { ...step('one', 'echo one >> /work/order'), ...shared },
-            { ...step('side', 'touch /work/side; exec sleep 1000'), restartPolicy: 'Always', ...shared },
-            { ...step('two', 'echo two >> /work/order; test -e /work/side'), ...shared },
+            { ...step('one', 'echo one >> /stage/order'), ...shared },
+            { ...step('side', 'touch /stage/side; exec sleep 1000'), restartPolicy: 'Always', ...shared },
+            { ...step('two', 'echo two >> /stage/order; test -e /stage/side'), ...shared },
           ],
         }),
       )
@@ -398,14 +398,14 @@ else
           'trap "" TERM; while :; do sleep 0.1; done',
           {
             lifecycle: {
-              postStart: { exec: { command: ['sh', '-c', 'echo begun > /work/start'] } },
-              preStop: { exec: { command: ['sh', '-c', 'echo bye > /work/stop'] } },
+              postStart: { exec: { command: ['sh', '-c', 'echo begun > /stage/start'] } },
+              preStop: { exec: { command: ['sh', '-c', 'echo bye > /stage/stop'] } },
             },
-            volumeMounts: [{ name: 'work', mountPath: '/work' }],
+            volumeMounts: [{ name: 'stage', mountPath: '/stage' }],
           },
           {
             volumes: [
-              { name: 'work', hostPath: { path: join(node.config.runFolder, 'hooked'), type: 'DirectoryOrCreate' } },
+              { name: 'stage', hostPath: { path: join(node.config.runFolder, 'hooked'), type: 'DirectoryOrCreate' } },
             ],
           },
         ),
