@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../../kernel/api/object.ts'
 import type { Client, ResourceId } from '../../../kernel/client/client.ts'
 import { createInformer } from '../../../kernel/controller/informer.ts'
+import type { ReconcileResult } from '../../../kernel/controller/reconciler.ts'
 import { WorkQueue } from '../../../kernel/controller/workqueue.ts'
 import { ifFound, unless } from '../../../kernel/controllers/api-errors.ts'
 import { runLoop } from '../../../kernel/controllers/run-loop.ts'
@@ -12,6 +13,10 @@ import { type Judgement, judge, KUBELET_CLIENT, KUBELET_SERVING } from './judge.
 const REQUESTS: ResourceId = { group: 'certificates.k8s.io', version: 'v1', resource: 'certificatesigningrequests' }
 const CONFIG_MAPS: ResourceId = { group: '', version: 'v1', resource: 'configmaps' }
 const REVIEWS: ResourceId = { group: 'authorization.k8s.io', version: 'v1', resource: 'subjectaccessreviews' }
+
+/** When a request that waits is looked at again: at the start of a cluster roles are made at about the same time. */
+const SOON_MS = 500
+const AGAIN_MS = 10_000
 
 type Spec = {
   signerName: string
@@ -52,12 +57,21 @@ export const nodeCertificateApproval: ControllerFactory = ({ client, clock, log 
     }
     requests.addHandler({ onAdd: enqueue, onUpdate: enqueue })
 
-    const reconcile = async (name: string): Promise<void> => {
+    /** What was said of a request that waits. */
+    const told = new Map<string, string>()
+    const reconcile = async (name: string): Promise<ReconcileResult | undefined> => {
       const request = await ifFound(client.get(REQUESTS, '', name))
-      if (request === undefined || !isOurs(request)) return
-      const judgement = await considered(client, request)
+      const judgement = request === undefined || !isOurs(request) ? undefined : await considered(client, request)
+      if (request === undefined || judgement === undefined) {
+        told.delete(name)
+        return undefined
+      }
       if (judgement.verdict === 'wait') {
-        if (judgement.why === undefined) return
+        if (judgement.why === undefined) return undefined
+        // A role or the machine's record may come to be: nothing tells us here.
+        const again = { requeueAfterMs: told.has(name) ? AGAIN_MS : SOON_MS }
+        if (told.get(name) === judgement.why) return again
+        told.set(name, judgement.why)
         log('warn', `certificate request ${name} waits for a person: ${judgement.why}`)
         await recordEvent(
           { client, clock, log, component: 'node-certificate-approval' },
@@ -66,8 +80,9 @@ export const nodeCertificateApproval: ControllerFactory = ({ client, clock, log 
           'NotApproved',
           judgement.why,
         )
-        return
+        return again
       }
+      told.delete(name)
       const now = `${new Date(clock.now()).toISOString().slice(0, 19)}Z`
       const approved = {
         type: 'Approved',
@@ -86,6 +101,7 @@ export const nodeCertificateApproval: ControllerFactory = ({ client, clock, log 
         'NotFound',
       )
       log('info', `certificate request ${name} is approved: ${judgement.why}`)
+      return undefined
     }
     return runLoop({ informers: [requests], queue, reconcile, workers: 4, log }, signal)
   },
