@@ -361,7 +361,7 @@ for (const clusterWide of [false, true]) {
       `    decision ${ns(figure.first)}, ${times(figure.first, smallest.first)}; again ${ns(figure.again)}, ${times(figure.again, smallest.again)}`,
     )
     console.log(
-      `    added and effective ${change(add)}, deleted ${change(remove)}; ${bytesPerBinding.toFixed(0)} bytes a binding, built in ${buildMs.toFixed(0)} ms`,
+      `    added and effective ${change(add)}, deleted ${change(remove)}; ${Number.isNaN(bytesPerBinding) ? 'memory unknown without --expose-gc' : `${bytesPerBinding.toFixed(0)} bytes a binding`}, built in ${buildMs.toFixed(0)} ms`,
     )
   }
 }
