@@ -3,7 +3,12 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { features } from '../features/index.ts'
-import { connectKeyService, type EncryptionAtRest, openEncryption } from '../features/secrets/index.ts'
+import {
+  connectKeyService,
+  type EncryptionAtRest,
+  holdsLocalValues,
+  openEncryption,
+} from '../features/secrets/index.ts'
 import {
   ControlPlanePki,
   certificateRevocation,
@@ -98,6 +103,7 @@ export async function startControlPlane({
       clock,
       log,
       connectPlugin: (plugin) => connectKeyService({ ...plugin, log }),
+      holdsLocalValues: () => holdsLocalValues(store),
     })
     closers.push(() => encryption.close())
     const revocations = watchRevocations(join(directory, 'pki', 'revoked.json'), log)

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Writes a file that only its owner may read, whole or not at all: new file, fsync, rename, fsync of the folder. */
@@ -13,7 +13,9 @@ export function writePublic(file: string, content: string | Uint8Array): void {
 
 function writeWhole(file: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${file}.${process.pid}.new`
-  const fd = openSync(temporary, 'w', mode)
+  // 'wx' follows no link that others may have planted; what an earlier process with our id left behind goes first.
+  rmSync(temporary, { force: true })
+  const fd = openSync(temporary, 'wx', mode)
   try {
     const bytes = typeof content === 'string' ? Buffer.from(content) : content
     for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)

@@ -23,7 +23,8 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-const up = (): ReturnType<typeof run> => run(rampart, ['up', ...scope, '--port', '0'], { timeoutMs: 60_000 })
+const up = (): ReturnType<typeof run> =>
+  run(rampart, ['up', ...scope, '--port', '0', '--nodes', '0'], { timeoutMs: 60_000 })
 const pidNow = (): number =>
   (JSON.parse(readFileSync(join(directory, 'data', 'control-plane.json'), 'utf8')) as { pid: number }).pid
 const connect = async (): Promise<RemoteClient> =>

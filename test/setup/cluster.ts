@@ -52,7 +52,7 @@ export function testProgram(name: string): string | undefined {
   return existsSync(path) ? path : undefined
 }
 
-/** `rampart up` in a folder of its own on a free port: what a person gets. */
+/** `rampart up` in a folder of its own on a free port, without machines unless the arguments ask for some. */
 export async function startCluster(upArguments: readonly string[] = []): Promise<TestCluster> {
   const directory = mkdtempSync(join(tmpdir(), 'rampart-test-'))
   const data = join(directory, 'data')
@@ -60,7 +60,7 @@ export async function startCluster(upArguments: readonly string[] = []): Promise
   const scope = ['--data-dir', data]
   const cli = (args: readonly string[], options?: RunOptions): Promise<Run> =>
     run(rampart, args, { timeoutMs: 120_000, ...options })
-  const up = await cli(['up', ...scope, '--port', '0', ...upArguments])
+  const up = await cli(['up', ...scope, '--port', '0', '--nodes', '0', ...upArguments])
   if (up.code !== 0) throw new Error(`rampart up failed with ${up.code}:\n${up.stderr}`)
   const status = async (): Promise<{ server: string; pid: number; kubeconfig: string }> =>
     JSON.parse((await cli(['status', ...scope, '-o', 'json'])).stdout)

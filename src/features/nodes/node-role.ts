@@ -54,7 +54,7 @@ export const nodeRole: ControllerFactory = ({ client, log }) => ({
       try {
         for (const [id, object] of OBJECTS)
           await client.patch(id, '', object.metadata.name!, 'apply', object, { fieldManager: 'rampart', force: true })
-        await once(signal, 'abort')
+        if (!signal.aborted) await once(signal, 'abort')
       } catch (error) {
         if (signal.aborted) return
         log('warn', `roles of machines: ${(error as Error).message}; trying again`)

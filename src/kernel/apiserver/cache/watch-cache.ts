@@ -8,6 +8,8 @@ import { ResourceCache } from './resource-cache.ts'
 export type ValueTransformer = {
   toStorage: (value: Buffer, storageKey: string) => Buffer | Promise<Buffer>
   fromStorage: (value: Uint8Array, storageKey: string) => Uint8Array | Promise<Uint8Array>
+  /** Whether it would be stored differently today (an older key): a write that changes nothing then rewrites it. */
+  isStale?: (value: Uint8Array, storageKey: string) => boolean
 }
 
 export const identityTransformer: ValueTransformer = {
