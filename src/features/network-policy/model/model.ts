@@ -133,6 +133,10 @@ export class NetworkPolicyModel {
     return this.#byKey.get(podKey(namespace, name))
   }
 
+  podByKey(key: string): Pod | undefined {
+    return this.#byKey.get(key)
+  }
+
   podAt(slot: number): Pod | undefined {
     return this.#pods[slot]
   }
@@ -149,6 +153,11 @@ export class NetworkPolicyModel {
 
   policies(): IterableIterator<Policy> {
     return this.#policies.values()
+  }
+
+  /** By `NetworkPolicy/namespace/name` or `ClusterNetworkPolicy/name`. */
+  policy(key: string): Policy | undefined {
+    return this.#policies.get(key)
   }
 
   machine(name: string): Machine | undefined {

@@ -147,7 +147,7 @@ const podOptions = fc.record({
     { maxLength: 3, selector: ({ name, protocol: of }) => `${name}/${of}` },
   ),
   families: fc.constantFrom('4', '6', '46'),
-  hostNetwork: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
+  hostNetwork: fc.integer({ min: 0, max: 11 }).map((n) => n === 0),
   phase: fc.constantFrom('Running', 'Running', 'Running', 'Running', 'Succeeded'),
 })
 
@@ -156,30 +156,31 @@ const NODES = [
   node('n2', ['192.168.7.2'], ['10.244.2.0/24'], { app: 'b', tier: 'a' }),
 ]
 
-/** Pods i has the addresses 10.244.1.(8+i) and fd00:244::(8+i). */
+/** Pod i has the addresses 10.244.1.n and fd00:244::n; n differs from pod to pod, and for the same pod between worlds. */
 export const world: fc.Arbitrary<World> = fc
   .record({
     namespaces: fc.tuple(...NAMESPACES.map((name) => labels.map((given) => namespace(name, given)))),
-    pods: fc.array(podOptions, { minLength: 3, maxLength: 7 }),
+    pods: fc.array(podOptions, { minLength: 3, maxLength: 8 }),
+    shift: fc.nat({ max: 7 }),
     policies: fc.array(
       fc.tuple(
         fc.constantFrom(...NAMESPACES),
         policySpec,
         fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
       ),
-      { maxLength: 6 },
+      { minLength: 2, maxLength: 9 },
     ),
     cluster: fc.array(clusterSpec, { maxLength: 3 }),
   })
-  .map(({ namespaces, pods, policies, cluster }) => ({
+  .map(({ namespaces, pods, policies, cluster, shift }) => ({
     namespaces,
     nodes: NODES,
     pods: pods.map(({ namespace, families, ...options }, i) =>
       pod(namespace, `p${i}`, {
         ...options,
         addresses: [
-          ...(families.includes('4') ? [`10.244.1.${8 + i}`] : []),
-          ...(families.includes('6') ? [`fd00:244::${(8 + i).toString(16)}`] : []),
+          ...(families.includes('4') ? [`10.244.1.${8 + ((i + shift) % 8)}`] : []),
+          ...(families.includes('6') ? [`fd00:244::${(8 + ((i + shift) % 8)).toString(16)}`] : []),
         ],
       }),
     ),

@@ -1,0 +1,307 @@
+import {
+  type AddressFamily,
+  type AddressRange,
+  type IPAddress,
+  rangeContains,
+  wholeFamily,
+} from '../model/addresses.ts'
+import type { PodGroup } from '../model/groups.ts'
+import type { NetworkPolicyModel } from '../model/model.ts'
+import type { NodeGroup } from '../model/nodes.ts'
+import type { NamedPort, Pod } from '../model/pod.ts'
+import type { Peer, PortMatch, Rule } from '../model/policy.ts'
+import type { Direction, Protocol } from '../model/types.ts'
+import type { Draft, Element, FieldType, NftFamily, Rule as NftRule, Statement } from './program.ts'
+import { addressFamily } from './program.ts'
+import {
+  ALL_PORTS,
+  covered,
+  disjoint,
+  formatPorts,
+  formatRectangle,
+  type PortRange,
+  type Rectangle,
+  subtractPorts,
+  unitePorts,
+} from './rectangles.ts'
+
+/** What the rules let one address do: `exact` and `net` are what follows the address in an element. */
+type Contribution = { anyPort: boolean; exact: readonly string[]; net: readonly string[] }
+
+const KINDS = ['exact', 'peer', 'port', 'net'] as const
+type Kind = (typeof KINDS)[number]
+type Shape = Record<Kind, boolean> & { all: boolean }
+type Sets = Record<Kind, ReadonlySet<Element>>
+
+const NO_ELEMENTS: ReadonlySet<Element> = new Set()
+const WIDE: readonly AddressFamily[] = [4, 6]
+
+/**
+ * Rules of which any may match, as at most four sets whatever the number of rules: `exact` (address, protocol, port),
+ * `peer` (address, any port), `port` (protocol and port, any peer) and `net` (ranges of addresses and ports). Which of
+ * them there are depends on the rules alone, so that pods come and go by elements only.
+ */
+export class Stage {
+  readonly id: string
+  readonly direction: Direction
+  readonly rules: readonly Rule[]
+  /** Named ports of the pods that the rules are for: ingress rules speak of those. */
+  readonly #own: readonly NamedPort[]
+  readonly #model: NetworkPolicyModel
+  readonly shape: Shape
+  readonly #port: ReadonlySet<Element>
+  readonly #net: Record<AddressFamily, readonly Rectangle[]>
+  readonly #contributions: Record<AddressFamily, Map<string, Contribution>> = { 4: new Map(), 6: new Map() }
+  /** Most addresses contribute one of a few things: each is kept once. */
+  readonly #shared = new Map<string, Contribution>()
+
+  constructor(
+    model: NetworkPolicyModel,
+    id: string,
+    direction: Direction,
+    rules: readonly Rule[],
+    own: readonly NamedPort[],
+  ) {
+    this.#model = model
+    this.id = id
+    this.direction = direction
+    this.rules = rules
+    this.#own = own
+    this.shape = shapeOf(rules, (match) => this.#resolved(match))
+    this.#port = this.shape.port ? this.#anyPeerPorts() : NO_ELEMENTS
+    this.#net = this.#rectangles()
+    if (!this.shape.all) for (const pod of this.#candidates()) this.#enter(pod)
+  }
+
+  podGroups(): Set<PodGroup> {
+    return new Set(this.#peers().flatMap((peer) => (peer.kind === 'pods' ? [peer.group] : [])))
+  }
+
+  nodeGroups(): Set<NodeGroup> {
+    return new Set(this.#peers().flatMap((peer) => (peer.kind === 'nodes' ? [peer.group] : [])))
+  }
+
+  /** Whether ports have to be looked up by name at peers that no selector selects. */
+  readsPortNames(): boolean {
+    return !this.shape.all && this.rules.some((rule) => namesBeyondGroups(rule))
+  }
+
+  sets(family: NftFamily): Sets {
+    const f = addressFamily(family)
+    const exact = new Set<Element>()
+    const peer = new Set<Element>()
+    const net = new Set(this.#net[f].map(formatRectangle))
+    for (const [address, contribution] of this.#contributions[f]) spread(address, contribution, exact, peer, net)
+    return { exact, peer, net, port: this.#port }
+  }
+
+  /** The elements of one address, as they are now. */
+  elementsOf(family: AddressFamily, address: string): Sets {
+    const [exact, peer, net] = [new Set<Element>(), new Set<Element>(), new Set<Element>()]
+    const contribution = this.#contributions[family].get(address)
+    if (contribution !== undefined) spread(address, contribution, exact, peer, net)
+    return { exact, peer, net, port: NO_ELEMENTS }
+  }
+
+  /** Looks at an address again. False when nothing has changed. */
+  refresh(family: AddressFamily, address: string): boolean {
+    if (this.shape.all) return false
+    const pod = this.#model.owner(address)
+    const known = pod?.addresses.find(({ text }) => text === address)
+    const now = pod && known && this.#contribution(pod, known)
+    const before = this.#contributions[family].get(address)
+    if (now === before) return false
+    if (now === undefined) this.#contributions[family].delete(address)
+    else this.#contributions[family].set(address, now)
+    return true
+  }
+
+  /** Rules that send what matches to `then`, in the order from cheap to dear. */
+  matching(then: Then): NftRule[] {
+    if (this.shape.all) return [[...then]]
+    const peer = this.direction === 'ingress' ? 'saddr' : 'daddr'
+    const fields = {
+      exact: [peer, 'l4proto', 'dport'],
+      peer: [peer],
+      port: ['l4proto', 'dport'],
+      net: [peer, 'l4proto', 'dport'],
+    } as const
+    return KINDS.filter((kind) => this.shape[kind]).map((kind) => [
+      { kind: 'lookup', fields: fields[kind], set: this.setName(kind) },
+      ...then,
+    ])
+  }
+
+  setName(kind: Kind): string {
+    return `${this.id}_${kind}`
+  }
+
+  /** Declares the sets, with the elements given. */
+  emit(draft: Draft, table: string, family: NftFamily, sets: Sets): void {
+    const address: FieldType = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr'
+    const keys: Record<Kind, readonly FieldType[]> = {
+      exact: [address, 'inet_proto', 'inet_service'],
+      peer: [address],
+      port: ['inet_proto', 'inet_service'],
+      net: [address, 'inet_proto', 'inet_service'],
+    }
+    for (const kind of KINDS)
+      if (this.shape[kind]) {
+        const name = this.setName(kind)
+        draft
+          .table(family, table)
+          .sets.set(name, { name, key: keys[kind], interval: kind === 'net', elements: new Set(sets[kind]) })
+      }
+  }
+
+  #peers(): Peer[] {
+    return this.rules.flatMap(({ peers }) => (peers === 'any' ? [] : peers))
+  }
+
+  /** Ingress: names mean the ports of the pods that the rules are for. Egress: undefined, each peer has its own. */
+  #resolved(match: PortMatch): readonly Exclude<PortMatch, { kind: 'named' }>[] | undefined {
+    if (match.kind === 'range') return [match]
+    return this.direction === 'egress' ? undefined : resolve(match, this.#own)
+  }
+
+  #anyPeerPorts(): Set<Element> {
+    const found = new Set<Element>()
+    for (const { peers, ports } of this.rules)
+      if (peers === 'any' && ports !== 'any')
+        for (const match of ports)
+          for (const { protocol, first, last } of this.#resolved(match) ?? [])
+            if (first === last) found.add(`${protocol.toLowerCase()} . ${first}`)
+    return found
+  }
+
+  #rectangles(): Record<AddressFamily, readonly Rectangle[]> {
+    if (!this.shape.net) return { 4: [], 6: [] }
+    const found: Rectangle[] = []
+    for (const { peers, ports } of this.rules) {
+      const ranges = peers === 'any' ? WIDE.map(wholeFamily) : peers.flatMap(rangesOf)
+      const matches = ports === 'any' ? [undefined] : ports.flatMap((match) => this.#resolved(match) ?? [])
+      for (const match of matches)
+        if (peers !== 'any' || (match !== undefined && match.first !== match.last))
+          for (const range of ranges) found.push({ range, protocol: match?.protocol, ports: match ?? ALL_PORTS })
+    }
+    return { 4: disjoint(found, 4), 6: disjoint(found, 6) }
+  }
+
+  *#candidates(): Iterable<Pod> {
+    if (this.readsPortNames()) {
+      yield* this.#model.pods()
+      return
+    }
+    const seen = new Set<number>()
+    for (const group of this.podGroups())
+      for (const slot of group.members) {
+        if (seen.has(slot)) continue
+        seen.add(slot)
+        yield this.#model.podAt(slot)!
+      }
+  }
+
+  #enter(pod: Pod): void {
+    for (const address of pod.addresses) {
+      if (this.#model.owner(address.text) !== pod) continue
+      const contribution = this.#contribution(pod, address)
+      if (contribution !== undefined) this.#contributions[address.family].set(address.text, contribution)
+    }
+  }
+
+  #contribution(pod: Pod, address: IPAddress): Contribution | undefined {
+    const exact = new Set<string>()
+    const ranges = new Map<Protocol, PortRange[]>()
+    for (const { peers, ports } of this.rules) {
+      const grouped = peers !== 'any' && peers.some((peer) => peer.kind === 'pods' && peer.group.members.has(pod.slot))
+      if (grouped && ports === 'any') return this.#share({ anyPort: true, exact: [], net: [] })
+      if (ports === 'any') continue
+      const named = this.direction === 'egress' && (peers === 'any' || peers.some((peer) => inBlock(peer, address)))
+      if (!grouped && !named) continue
+      for (const match of ports) {
+        if (!grouped && match.kind === 'range') continue
+        for (const { protocol, first, last } of this.#resolved(match) ?? resolve(match, pod.ports))
+          if (first === last) exact.add(` . ${protocol.toLowerCase()} . ${first}`)
+          else ranges.set(protocol, [...(ranges.get(protocol) ?? []), { first, last }])
+      }
+    }
+    const net: string[] = []
+    for (const [protocol, list] of ranges)
+      for (const part of subtractPorts(unitePorts(list), covered(this.#net[address.family], address, protocol)))
+        net.push(` . ${protocol.toLowerCase()} . ${formatPorts(part)}`)
+    return exact.size + net.length === 0
+      ? undefined
+      : this.#share({ anyPort: false, exact: [...exact].sort(), net: net.sort() })
+  }
+
+  #share(contribution: Contribution): Contribution {
+    const key = `${contribution.anyPort}|${contribution.exact.join()}|${contribution.net.join()}`
+    const found = this.#shared.get(key)
+    if (found === undefined) this.#shared.set(key, contribution)
+    return found ?? contribution
+  }
+}
+
+/** What happens with a packet that matches. */
+export type Then = readonly Statement[]
+
+function spread(
+  address: string,
+  { anyPort, exact, net }: Contribution,
+  into: Set<Element>,
+  peers: Set<Element>,
+  nets: Set<Element>,
+): void {
+  if (anyPort) peers.add(address)
+  for (const rest of exact) into.add(address + rest)
+  for (const rest of net) nets.add(address + rest)
+}
+
+function resolve(match: PortMatch, ports: readonly NamedPort[]): Exclude<PortMatch, { kind: 'named' }>[] {
+  if (match.kind === 'range') return [match]
+  return ports
+    .filter(({ name, protocol }) => name === match.name && (match.protocol ?? protocol) === protocol)
+    .map(({ protocol, port }) => ({ kind: 'range', protocol, first: port, last: port }))
+}
+
+const inBlock = (peer: Peer, address: { family: AddressFamily; value: bigint }): boolean =>
+  peer.kind === 'block' && peer.ranges.some((range) => rangeContains(range, address))
+
+const rangesOf = (peer: Peer): readonly AddressRange[] => {
+  if (peer.kind === 'block') return peer.ranges
+  if (peer.kind === 'pods') return []
+  return [...peer.group.addresses.values()].map(({ family, value }) => ({ family, first: value, last: value }))
+}
+
+const namesBeyondGroups = ({ direction, peers, ports }: Rule): boolean =>
+  direction === 'egress' &&
+  ports !== 'any' &&
+  ports.some(({ kind }) => kind === 'named') &&
+  (peers === 'any' || peers.some(({ kind }) => kind === 'block'))
+
+function shapeOf(
+  rules: readonly Rule[],
+  resolved: (match: PortMatch) => readonly { first: number; last: number }[] | undefined,
+): Shape {
+  const shape: Shape = { exact: false, peer: false, port: false, net: false, all: false }
+  for (const { peers, ports } of rules) {
+    const [pods, blocks] =
+      peers === 'any' ? [false, false] : [peers.some((p) => p.kind === 'pods'), peers.some((p) => p.kind !== 'pods')]
+    if (ports === 'any') {
+      shape.all ||= peers === 'any'
+      shape.peer ||= pods
+      shape.net ||= blocks
+    } else
+      for (const match of ports) {
+        const known = resolved(match)
+        if (known === undefined) shape.exact ||= peers === 'any' || pods || blocks
+        for (const { first, last } of known ?? []) {
+          shape.net ||= blocks || (first !== last && (peers === 'any' || pods))
+          if (first !== last) continue
+          shape.port ||= peers === 'any'
+          shape.exact ||= pods
+        }
+      }
+  }
+  return shape.all ? { exact: false, peer: false, port: false, net: false, all: true } : shape
+}
