@@ -55,33 +55,40 @@ const KNOWN_MAX = 4096
 
 /** Parses a string or a JSON number. Throws QuantityError. */
 export function parseQuantity(value: unknown): Quantity {
+  const read = readQuantity(value)
+  if (typeof read === 'string') throw new QuantityError(read)
+  return read
+}
+
+/** As parseQuantity, undefined where that throws; for what is often no quantity, or not there. */
+export function tryQuantity(value: unknown): Quantity | undefined {
+  if (value === undefined) return undefined
+  const read = readQuantity(value)
+  return typeof read === 'string' ? undefined : read
+}
+
+/** A text says why it is none. */
+function readQuantity(value: unknown): Quantity | string {
   const text = typeof value === 'string' ? value.trim() : typeof value === 'number' ? String(value) : ''
   const found = known.get(text)
   if (found !== undefined) return found
   const quantity = parse(text)
+  if (typeof quantity === 'string') return quantity
   if (known.size >= KNOWN_MAX) known.clear()
   known.set(text, quantity)
   return quantity
 }
 
-/** As parseQuantity, undefined where that throws. */
-export function tryQuantity(value: unknown): Quantity | undefined {
-  try {
-    return parseQuantity(value)
-  } catch (error) {
-    if (error instanceof QuantityError) return undefined
-    throw error
-  }
-}
-
-function parse(text: string): Quantity {
+function parse(text: string): Quantity | string {
   if (text === '0') return { nanos: 0n, format: 'DecimalSI', text }
-  if (text.length > MAX_LENGTH) throw new QuantityError(NUMERIC_MESSAGE)
+  if (text.length > MAX_LENGTH) return NUMERIC_MESSAGE
   const match = SHAPE.exec(text)
-  if (match === null || text === '') throw new QuantityError(QUANTITY_FORMAT_MESSAGE)
+  if (match === null || text === '') return QUANTITY_FORMAT_MESSAGE
   const [, sign, whole = '', fraction = '', suffix = ''] = match
-  const { base, exponent, format } = interpretSuffix(suffix)
-  if (whole === '' && fraction === '' && !/\d/.test(text)) throw new QuantityError(NUMERIC_MESSAGE)
+  const unit = interpretSuffix(suffix)
+  if (unit === undefined) return SUFFIX_MESSAGE
+  const { base, exponent, format } = unit
+  if (whole === '' && fraction === '' && !/\d/.test(text)) return NUMERIC_MESSAGE
   const digits = whole + fraction
   const unscaled = BigInt(digits === '' ? '0' : digits)
   const scale = (base === 10 ? exponent : 0) - fraction.length
@@ -105,13 +112,15 @@ function roundedUp(n: bigint, scale: number): bigint {
   return (n + divisor - 1n) / divisor
 }
 
-function interpretSuffix(suffix: string): { base: 2 | 10; exponent: number; format: QuantityFormat } {
+type Unit = { base: 2 | 10; exponent: number; format: QuantityFormat }
+
+function interpretSuffix(suffix: string): Unit | undefined {
   const decimal = DECIMAL_EXPONENTS[suffix]
   if (decimal !== undefined) return { base: 10, exponent: decimal, format: 'DecimalSI' }
   const binary = BINARY_EXPONENTS[suffix]
   if (binary !== undefined) return { base: 2, exponent: binary, format: 'BinarySI' }
   const exponent = EXPONENT.exec(suffix)
-  if (exponent === null || Math.abs(Number(exponent[1])) > MAX_EXPONENT) throw new QuantityError(SUFFIX_MESSAGE)
+  if (exponent === null || Math.abs(Number(exponent[1])) > MAX_EXPONENT) return undefined
   return { base: 10, exponent: Number(exponent[1]), format: 'DecimalExponent' }
 }
 

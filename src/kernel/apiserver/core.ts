@@ -33,6 +33,8 @@ export type Caller = {
   warn: (message: string) => void
   annotateAudit: (key: string, value: string) => void
   signal: AbortSignal
+  /** Of the request's body, where there is one. */
+  bodyBytes?: number
   /** Rejects when the caller may not create: update and apply may turn into a create. */
   authorizeCreate: () => void | Promise<void>
 }

@@ -65,11 +65,38 @@ export function compareElements(a: PathElement, b: PathElement): number {
 export function inOrder(elements: PathElement[]): PathElement[] {
   if (elements.every((element, i) => element.charAt(0) === 'f' && (i === 0 || elements[i - 1]! < element)))
     return elements
+  const keyed = byOneKey(elements)
+  if (keyed !== undefined) return keyed
   // Each is parsed once: comparing must stay cheap for lists of many thousand items.
   const parsed = elements.map(parseElement)
   if (parsed.every((element, i) => i === 0 || compareParsed(parsed[i - 1]!, element) < 0)) return elements
   return parsed.sort(compareParsed).map(({ element }) => element)
 }
+
+/**
+ * The common case of a long list, with nothing to parse: items told apart by one key whose values are plain text,
+ * `k:{"name":"…"}`. Undefined: it is not that.
+ */
+function byOneKey(elements: PathElement[]): PathElement[] | undefined {
+  const from = elements[0] === '.' ? 1 : 0
+  const head = /^k:\{"[^"\\]*":"/.exec(elements[from] ?? '')?.[0]
+  if (head === undefined) return undefined
+  const values: string[] = []
+  let sorted = true
+  for (let i = from; i < elements.length; i++) {
+    const element = elements[i]!
+    if (!element.startsWith(head) || !element.endsWith('"}')) return undefined
+    const value = element.slice(head.length, -2)
+    if (value.includes('"') || value.includes('\\')) return undefined
+    if (i > from && values[i - from - 1]! >= value) sorted = false
+    values.push(value)
+  }
+  if (sorted) return elements
+  values.sort(byCodeUnits)
+  return [...elements.slice(0, from), ...values.map((value) => `${head}${value}"}`)]
+}
+
+const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 type ParsedElement = { element: PathElement; rank: number; content: Json }
 

@@ -3,7 +3,7 @@ import { type FieldSet, LEAF, type MutableFieldSet, ordered } from './field-set.
 import { jsonEqual, own } from './json-value.ts'
 import { byElement } from './list-element.ts'
 import { DEDUCED, type ListType, type MapType, type MergeType } from './merge-type.ts'
-import { fieldElement, type PathElement } from './path-element.ts'
+import { fieldElement, inOrder, type PathElement } from './path-element.ts'
 
 /** The fields in which two objects of one type differ; undefined stands for the empty set. */
 export type Comparison = {
@@ -122,9 +122,10 @@ function compareLists(type: ListType, left: Json[] | null, right: Json[] | null)
   const before = byElement(type, left ?? [])
   const after = byElement(type, right ?? [])
   const differences = new Differences()
-  for (const [element, items] of after) {
+  // In order from the start: putting thousands of items in order afterwards costs as much as comparing them.
+  for (const element of inOrder([...after.keys()])) {
     const old = before.get(element) ?? []
-    const found = compareItems(type.element, old, items)
+    const found = compareItems(type.element, old, after.get(element)!)
     if (found !== undefined) differences.put(element, found)
   }
   for (const [element, old] of before) {
@@ -154,7 +155,9 @@ function everything(type: MergeType, value: Json): FieldSet {
   if (Array.isArray(value)) {
     if (type.list === undefined || type.list.kind === 'atomic' || value.length === 0) return LEAF
     const out: MutableFieldSet = { '.': LEAF }
-    for (const [element, items] of byElement(type.list, value)) {
+    const byPath = byElement(type.list, value)
+    for (const element of inOrder([...byPath.keys()])) {
+      const items = byPath.get(element)!
       out[element] = items.length > 1 ? LEAF : everything(type.list.element, items[0]!)
     }
     return ordered(out)

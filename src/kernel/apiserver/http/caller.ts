@@ -27,6 +27,7 @@ const shortened = (text: string): string =>
 export class RequestCaller implements Caller {
   readonly user: UserInfo
   readonly userAgent: string
+  bodyBytes = 0
   warnings: string[] = []
   readonly auditAnnotations: Record<string, string> = {}
   readonly authorizeCreate: () => void | Promise<void>

@@ -11,6 +11,7 @@ import { ANONYMOUS } from '../../authn/types.ts'
 import { forbiddenMessage } from '../../authz/message.ts'
 import type { Attributes, Decision } from '../../authz/types.ts'
 import { pathSegmentName } from '../../resources/validation/names.ts'
+import { BIG_BYTES, BigRequests } from '../big-work.ts'
 import type { ApiCore } from '../core.ts'
 import type { Metrics } from '../metrics.ts'
 import { parseRequest, type RequestInfo } from '../request-info.ts'
@@ -44,6 +45,7 @@ const MAX_READS = 800
 export class RequestHandler {
   readonly #o: HandlerOptions
   readonly #longRunning = new Set<() => void>()
+  readonly #bigRequests = new BigRequests()
   #mutating = 0
   #reads = 0
   #closing = false
@@ -53,7 +55,7 @@ export class RequestHandler {
   }
 
   handle = (req: IncomingMessage, res: ServerResponse): void => {
-    const exchange = new Exchange(this.#o, req, res, this.#longRunning)
+    const exchange = new Exchange(this.#o, req, res, this.#longRunning, this.#bigRequests)
     if (this.#closing) res.setHeader('Connection', 'close')
     // What even failing could not handle ends this connection, never the process.
     this.#serve(exchange).catch((error: Error) => {
@@ -108,9 +110,11 @@ class Exchange {
   readonly #receivedAt: number
   readonly #started = performance.now()
   readonly #longRunningSet: Set<() => void>
+  readonly #bigRequests: BigRequests
   readonly #auditID: string
   readonly mutating: boolean
   release: () => void = () => undefined
+  #endBigWork: () => void = () => undefined
   #info: RequestInfo | undefined
   #user: UserInfo = ANONYMOUS
   #impersonated: UserInfo | undefined
@@ -123,11 +127,18 @@ class Exchange {
   #failure: { code: number; reason?: string; message?: string } | undefined
   #isLongRunning = false
 
-  constructor(options: HandlerOptions, req: IncomingMessage, res: ServerResponse, longRunning: Set<() => void>) {
+  constructor(
+    options: HandlerOptions,
+    req: IncomingMessage,
+    res: ServerResponse,
+    longRunning: Set<() => void>,
+    bigRequests: BigRequests,
+  ) {
     this.#o = options
     this.#req = req
     this.#res = res
     this.#longRunningSet = longRunning
+    this.#bigRequests = bigRequests
     this.#receivedAt = options.core.clock.now()
     this.mutating = req.method !== 'GET' && req.method !== 'HEAD'
     this.#auditID = auditIdOf(req)
@@ -169,6 +180,7 @@ class Exchange {
     this.#res.once('close', () => {
       if (!this.#res.writableFinished) caller.abort(new ApiError('Timeout', 'the client went away'))
     })
+    if (Number(this.#req.headers['content-length'] ?? 0) > BIG_BYTES) this.#bigRequests.refuseIfFull(user.name)
     await handleResource({
       core: this.#o.core,
       virtual: this.#o.virtual,
@@ -177,6 +189,10 @@ class Exchange {
       req: this.#req,
       res: this.#res,
       caller,
+      onBody: (bytes) => {
+        caller.bodyBytes = bytes
+        return bytes > BIG_BYTES ? this.#admitBig(user.name) : undefined
+      },
       onRequestObject: keepBodies ? (object: Json) => (this.#requestObject = object as JsonObject) : undefined,
       onResponseObject:
         level === 'RequestResponse'
@@ -185,6 +201,10 @@ class Exchange {
       onLongRunning: (stop) => this.#becomeLongRunning(info.verb, stop),
       beforeHead: () => this.#sendWarnings(),
     })
+  }
+
+  async #admitBig(user: string): Promise<void> {
+    this.#endBigWork = await this.#bigRequests.admit(user)
   }
 
   #accept(verdict: AuthnVerdict, info: RequestInfo): UserInfo {
@@ -277,6 +297,7 @@ class Exchange {
   }
 
   finish(): void {
+    this.#endBigWork()
     const info = this.#info
     const attributes = this.#attributes
     const code = this.#failure?.code ?? this.#res.statusCode

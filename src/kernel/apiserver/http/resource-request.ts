@@ -20,6 +20,8 @@ export type ResourceRequest = {
   req: IncomingMessage
   res: ServerResponse
   caller: RequestCaller
+  /** Called once the body is read: a big one has to wait its turn, or is refused. */
+  onBody: (bytes: number) => Promise<void> | undefined
   /** Called once the body is decoded, where audit wants it. */
   onRequestObject: ((object: Json) => void) | undefined
   onResponseObject: ((bytes: Buffer) => void) | undefined

@@ -71,8 +71,16 @@ export function writeParameters(
   }
 }
 
+/** Reads the body; a big one waits until it may be worked on. */
+async function admittedBody(r: ResourceRequest): Promise<Buffer> {
+  const bytes = await readBody(r.req)
+  const waiting = r.onBody(bytes.length)
+  if (waiting) await waiting
+  return bytes
+}
+
 export async function readValue(r: ResourceRequest): Promise<{ value: Json; duplicates: readonly string[] }> {
-  const decoded = decodeBody(mediaType(r.req), await readBody(r.req))
+  const decoded = decodeBody(mediaType(r.req), await admittedBody(r))
   r.onRequestObject?.(decoded.value)
   return decoded
 }
@@ -180,14 +188,14 @@ function jsonPatchComplaints(patch: Json, duplicates: readonly string[]): string
 
 export async function readPatch(r: ResourceRequest): Promise<{ value: Json; duplicates: readonly string[] }> {
   const media = mediaType(r.req)
-  const bytes = await readBody(r.req)
+  const bytes = await admittedBody(r)
   const decoded = decodeBody(media === 'application/apply-patch+yaml' ? media : 'application/json', bytes)
   r.onRequestObject?.(decoded.value)
   return decoded
 }
 
 async function readDeleteOptions(r: ResourceRequest): Promise<ReturnType<typeof parseDeleteOptions>> {
-  const bytes = await readBody(r.req)
+  const bytes = await admittedBody(r)
   if (bytes.length === 0) return parseDeleteOptions(undefined, r.info.query)
   const options = decodeDeleteOptions(decodeBody(mediaType(r.req), bytes).value)
   r.onRequestObject?.(options as unknown as Json)

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, invalid } from '../../api/status.ts'
 import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
+import { pauses } from '../big-work.ts'
 import { Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
@@ -62,6 +63,7 @@ export async function create(
     throw invalid(definition.group, definition.kind, '', [
       { type: 'FieldValueRequired', field: 'metadata.name', detail: 'name or generateName is required' },
     ])
+  const pause = pauses(caller.bodyBytes ?? 0)
   const now = core.clock.now()
   delete meta.deletionTimestamp
   delete meta.deletionGracePeriodSeconds
@@ -72,7 +74,9 @@ export async function create(
   meta.uid = randomUUID()
   meta.creationTimestamp = isoSeconds(now)
 
+  if (pause) await pause()
   kind.applyDefaults(object)
+  if (pause) await pause()
   if (!apply) {
     const manager = managerName(parameters.fieldManager, caller.userAgent)
     object = kind.fieldManager('').update(undefined, object, manager, isoSeconds(now))
@@ -85,18 +89,22 @@ export async function create(
     parameters,
     caller,
   )
+  if (pause) await pause()
   const mutating = core.admission.mutate(request)
   if (mutating) await mutating
   object = request.object!
   const strategy = definition.strategy
   strategy?.prepareForCreate?.(object, { now, subresource: '', user: caller.user.name, userInfo: caller.user })
   if (strategy?.hasGeneration) object.metadata.generation = 1
+  if (pause) await pause()
   const errors = kind.validate(object)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, object.metadata.name ?? '', errors)
   if (definition.createWarning !== undefined) caller.warn(definition.createWarning)
+  if (pause) await pause()
   for (const warning of strategy?.warnings?.(withPlainNumbers(object), undefined) ?? []) caller.warn(warning)
   const validating = core.admission.validate(request)
   if (validating) await validating
+  if (pause) await pause()
 
   for (let attempt = 1; ; attempt++) {
     if (parameters.dryRun) {

@@ -2,12 +2,13 @@ import type { Json, JsonObject, KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, conflict, invalid, notFound } from '../../api/status.ts'
 import { jsonEqual } from '../../merge/json-value.ts'
 import { withPlainNumbers } from '../../resources/typed/plain-numbers.ts'
+import { pauses } from '../big-work.ts'
 import { cloneObject, type Entry } from '../cache/entry.ts'
 import type { ApiCore, Caller, WriteParameters } from '../core.ts'
 import { managerName } from '../core.ts'
 import type { Kind } from '../kind.ts'
 import { admissionRequest } from './admission-request.ts'
-import { cacheKey, put, remove } from './commit.ts'
+import { cacheKey, put, remove, storageKey } from './commit.ts'
 import { bindNamespace, create, isoSeconds, unsaved, type WriteResult } from './create.ts'
 
 /** Tries of a write that names no resourceVersion before it gives up with Conflict. */
@@ -90,13 +91,16 @@ async function attemptChange(
 ): Promise<Entry | undefined> {
   const { definition } = kind
   const { strategy } = definition
+  const pause = pauses(Math.max(caller.bodyBytes ?? 0, entry.bytes.length))
   const old = kind.read(entry)
   const now = core.clock.now()
   let object = await what.make(kind.read(entry))
+  if (pause) await pause()
   checkIdentity(kind, object, old)
   object.metadata.resourceVersion = old.metadata.resourceVersion
 
   kind.applyDefaults(object)
+  if (pause) await pause()
   object = what.own
     ? what.own(old, object)
     : kind
@@ -111,6 +115,7 @@ async function attemptChange(
     parameters,
     caller,
   )
+  if (pause) await pause()
   const mutating = what.admit ? undefined : core.admission.mutate(request)
   if (mutating) await mutating
   if (request.object !== object && !what.skipReset) resetForSubresource(kind, request.object!, old, what.subresource)
@@ -118,14 +123,17 @@ async function attemptChange(
   const context = { now, subresource: what.subresource, user: caller.user.name, userInfo: caller.user }
   strategy?.prepareForUpdate?.(object, old, context)
   if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(kind, object, old)
+  if (pause) await pause()
   const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
+  if (pause) await pause()
   for (const warning of strategy?.warnings?.(withPlainNumbers(object), withPlainNumbers(old)) ?? [])
     caller.warn(warning)
   const validating = what.admit ? what.admit(object, old) : core.admission.validate(request)
   if (validating) await validating
+  if (pause) await pause()
 
-  if (jsonEqual(object as Json, old as Json)) return entry
+  if (jsonEqual(object as Json, old as Json) && !(await isStoredStale(core, kind, entry))) return entry
   if (parameters.dryRun) return unsaved(kind, object)
   if (isFinished(object)) {
     if (!(await remove(core, kind, entry))) return undefined
@@ -255,4 +263,12 @@ export async function update(
     }
   }
   return change(core, kind, namespace, name, { subresource, make: () => cloneObject(body) }, parameters, caller)
+}
+/** k8s.io/apiserver GuaranteedUpdate: what was stored with an older key is written again, though nothing has changed. */
+async function isStoredStale({ store, transformer }: ApiCore, kind: Kind, entry: Entry): Promise<boolean> {
+  if (transformer.isStale === undefined) return false
+  const key = storageKey(kind, entry.namespace, entry.name)
+  const { kvs } = await store.range({ key })
+  const stored = kvs[0]
+  return stored !== undefined && transformer.isStale(stored.value, key)
 }

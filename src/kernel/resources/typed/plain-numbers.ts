@@ -7,7 +7,17 @@ import { isRawJson } from '../../codec/json.ts'
  * Kubernetes is never so close to such a number that the rounding decides.
  */
 export function withPlainNumbers(object: KubeObject): KubeObject {
-  return holdsRaw(object) ? (plain(object) as KubeObject) : object
+  const raw = membersHoldRaw(object, 'metadata') || membersHoldRaw(object.metadata, 'managedFields')
+  return raw ? (plain(object) as KubeObject) : object
+}
+
+/** `except`: who owns which field is long, and has no numbers. */
+function membersHoldRaw(object: object, except: string): boolean {
+  for (const key in object) {
+    const member = (object as Record<string, unknown>)[key]
+    if (typeof member === 'object' && key !== except && holdsRaw(member)) return true
+  }
+  return false
 }
 
 function holdsRaw(value: unknown): boolean {
