@@ -1,8 +1,10 @@
 import { Command, CommanderError } from 'commander'
 import { registerImage } from './commands/image.ts'
 import { registerKms } from './commands/kms.ts'
+import { registerNode } from './commands/node.ts'
 import { registerRbac } from './commands/rbac.ts'
 import { registerSecrets } from './commands/secrets.ts'
+import { registerTls } from './commands/tls.ts'
 import { CliError } from './error.ts'
 import { say } from './output.ts'
 
@@ -97,6 +99,8 @@ function program(): Command {
     .action(async (options) => (await import('./commands/version.ts')).version(options))
   registerSecrets(root)
   registerRbac(root)
+  registerNode(root)
+  registerTls(root)
   registerImage(root)
   registerKms(root)
   root

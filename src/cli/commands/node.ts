@@ -1,0 +1,40 @@
+import type { Command } from 'commander'
+
+/** Adds the group `node`. */
+export function registerNode(root: Command): void {
+  const node = root.command('node').description('machines of the cluster: add over SSH, list, drain, remove')
+  const own = (command: Command): Command =>
+    command
+      .option('--name <name>', 'name of the cluster (default "default")')
+      .option('--data-dir <folder>', 'where the cluster keeps its data')
+  own(node.command('add').description('make a Linux machine a node, over SSH; run it again to continue'))
+    .argument('<node>', 'name of the node')
+    .requiredOption('--ssh <user@host[:port]>', 'where its SSH server listens')
+    .option('--host-key <fingerprint>', 'SHA256:… of its host key, from its console or its provider')
+    .option('--known-hosts <file>', 'or a known_hosts file that has the key')
+    .option('--identity <file>', "private key to log in with (default: the SSH agent's)")
+    .option('--server <url>', 'URL of the API server as the machine reaches it')
+    .option('--address <address>', 'address of the machine that the cluster is to use (default: where SSH reached it)')
+    .option('--timeout <seconds>', 'how long to wait until it is Ready', '120')
+    .action(async (name, options) => (await import('./node-add.ts')).add(name, options))
+  own(node.command('list').description('machines with their state, address and certificate'))
+    .option('-o, --output <format>', 'json, yaml, wide or name')
+    .action(async (options) => (await import('./node-list.ts')).list(options))
+  own(node.command('ssh').description('log in to a machine, or run a command there; its host key is pinned'))
+    .argument('<node>', 'name of the node')
+    .argument('[command...]', 'command to run, after --')
+    .action(async (name, command, options) => (await import('./node-ssh.ts')).ssh(name, command, options))
+  own(node.command('drain').description('close a machine for new pods and evict those it has'))
+    .argument('<node>', 'name of the node')
+    .option('--force', 'also pods that no controller would start elsewhere')
+    .option('--ignore-daemonsets', 'leave pods of DaemonSets')
+    .option('--delete-emptydir-data', 'also pods whose emptyDir volumes end with them')
+    .option('--grace-period <seconds>', "instead of each pod's own")
+    .option('--timeout <seconds>', 'give up after this time', '300')
+    .action(async (name, options) => (await import('./node-drain.ts')).drain(name, options))
+  own(node.command('remove').description('end a machine’s membership: agent, credentials, Node, certificates'))
+    .argument('<node>', 'name of the node')
+    .option('--identity <file>', 'private key to log in with')
+    .option('--force', 'also when the machine cannot be reached: its certificates are revoked, its files stay')
+    .action(async (name, options) => (await import('./node-remove.ts')).remove(name, options))
+}
