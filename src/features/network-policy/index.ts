@@ -1,3 +1,25 @@
+export { applyTransaction } from './compiler/apply.ts'
+export { type BaseOptions, type LogOptions, POLICY_TABLE } from './compiler/base.ts'
+export { Compiler, type CompilerOptions } from './compiler/compiler.ts'
+export { diff, isElementsOnly, type Operation, type Transaction } from './compiler/diff.ts'
+export { type EncodedElement, encodeElement } from './compiler/encode.ts'
+export { parseLogPrefix } from './compiler/fragment.ts'
+export type {
+  Attribution,
+  Chain,
+  Element,
+  FieldType,
+  NamedSet,
+  NftFamily,
+  Program,
+  Rule,
+  Statement,
+  Table,
+  VerdictMap,
+} from './compiler/program.ts'
+export { renderProgram, renderReplacement, renderRule, renderTransaction } from './compiler/render.ts'
+export { networkPolicy } from './feature.ts'
+export { clusterNetworkPolicyKind } from './kind.ts'
 export {
   type DecidedBy,
   type DirectionVerdict,
