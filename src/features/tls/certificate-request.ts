@@ -1,6 +1,4 @@
-import 'reflect-metadata'
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import { Pkcs10CertificateRequest } from '@peculiar/x509'
+import type { KeyObject } from 'node:crypto'
 import {
   COMMON_NAME,
   children,
@@ -8,12 +6,20 @@ import {
   nameAttributes,
   ORGANIZATION,
   readTlv,
+  type Tlv,
 } from '../../kernel/authn/certificate-reader.ts'
+import { pemBlock, parseCertificateRequest as verifiedRequest } from '../../kernel/resources/kinds/pkcs10.ts'
 import type { SubjectAltNames } from './certificate.ts'
+import { objectIdentifier, tlv } from './der.ts'
 import type { RequestedCertificate } from './signers.ts'
 
 /** A PKCS#10 request whose signature was verified. */
-export type ParsedCertificateRequest = RequestedCertificate & { publicKey: KeyObject; subjectDer: Uint8Array }
+export type ParsedCertificateRequest = RequestedCertificate & {
+  publicKey: KeyObject
+  /** SubjectPublicKeyInfo, DER. */
+  spki: Uint8Array
+  subjectDer: Uint8Array
+}
 
 /** A request that cannot be read or trusted; the message is fit for the requester. */
 export class CertificateRequestError extends Error {
@@ -30,81 +36,93 @@ const MAX_BYTES = 64 * 1024
 const MAX_NAMES = 256
 const PEM = /^\s*-----BEGIN CERTIFICATE REQUEST-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE REQUEST-----\s*$/
 
-/** Reads spec.request of a CertificateSigningRequest: one PEM block. Rejects with CertificateRequestError. */
-export async function parseCertificateRequest(pem: string): Promise<ParsedCertificateRequest> {
+/** Reads spec.request of a CertificateSigningRequest: one PEM block. Throws CertificateRequestError. */
+export function parseCertificateRequest(pem: string): ParsedCertificateRequest {
   if (pem.length > MAX_BYTES) throw new CertificateRequestError('malformed', `the request is over ${MAX_BYTES} bytes`)
-  const body = PEM.exec(pem)
-  if (body === null) throw new CertificateRequestError('malformed', 'PEM block type must be CERTIFICATE REQUEST')
-  const der = Buffer.from(body[1]!, 'base64')
-  const request = decode(der)
-  const publicKey = strongKey(Buffer.from(request.publicKey.rawData))
-  await verifySignature(request)
+  const der = PEM.test(pem) ? pemBlock(pem, 'CERTIFICATE REQUEST') : undefined
+  if (der === undefined) throw new CertificateRequestError('malformed', 'PEM block type must be CERTIFICATE REQUEST')
+  const { publicKey, subject } = verified(pem)
+  demandStrong(publicKey)
   try {
-    return { ...subjectOf(request, der), publicKey, sans: alternativeNames(request) }
+    const [, , spki, ...attributes] = children(children(readTlv(der))[0]!)
+    return {
+      ...namesOf(subject),
+      publicKey,
+      spki: spki!.raw,
+      subjectDer: subject,
+      sans: alternativeNames(attributes),
+    }
   } catch (error) {
     if (error instanceof DerError) throw new CertificateRequestError('malformed', error.message)
     throw error
   }
 }
 
-function decode(der: Buffer): Pkcs10CertificateRequest {
+function verified(pem: string): { publicKey: KeyObject; subject: Buffer } {
   try {
-    if (readTlv(der).raw.length !== der.length) throw new DerError('bytes after the request')
-    return new Pkcs10CertificateRequest(der)
+    return verifiedRequest(Buffer.from(pem, 'latin1'))
   } catch (error) {
-    throw new CertificateRequestError('malformed', `the request cannot be read: ${(error as Error).message}`)
+    const { message } = error as Error
+    const code = /signature/.test(message) ? 'bad-signature' : 'malformed'
+    throw new CertificateRequestError(code, `the request cannot be used: ${message}`)
   }
-}
-
-async function verifySignature(request: Pkcs10CertificateRequest): Promise<void> {
-  let verified = false
-  try {
-    verified = await request.verify()
-  } catch (error) {
-    throw new CertificateRequestError('bad-signature', `the signature cannot be checked: ${(error as Error).message}`)
-  }
-  if (!verified) throw new CertificateRequestError('bad-signature', 'the request is not signed with its own key')
 }
 
 /** ECDSA on P-256, P-384, P-521; RSA of 2048 to 8192 bits; Ed25519. */
-function strongKey(spki: Buffer): KeyObject {
-  let key: KeyObject
-  try {
-    key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-  } catch (error) {
-    throw new CertificateRequestError('malformed', `the public key cannot be read: ${(error as Error).message}`)
-  }
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key
+function demandStrong({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): void {
   const curve = details?.namedCurve ?? ''
   const bits = details?.modulusLength ?? 0
-  if (type === 'ed25519') return key
-  if (type === 'ec' && ['prime256v1', 'secp384r1', 'secp521r1'].includes(curve)) return key
-  if (type === 'rsa' && bits >= 2048 && bits <= 8192) return key
+  if (type === 'ed25519') return
+  if (type === 'ec' && ['prime256v1', 'secp384r1', 'secp521r1'].includes(curve)) return
+  if (type === 'rsa' && bits >= 2048 && bits <= 8192) return
   throw new CertificateRequestError('weak-key', `keys of type ${type} ${curve || bits || ''} are not accepted`)
 }
 
-function subjectOf(
-  request: Pkcs10CertificateRequest,
-  der: Buffer,
-): Pick<ParsedCertificateRequest, 'commonName' | 'organizations' | 'subjectDer'> {
-  const subjectDer = Buffer.from(request.subjectName.toArrayBuffer())
-  if (!der.includes(subjectDer)) throw new CertificateRequestError('malformed', 'the subject is not encoded in DER')
-  const attributes = nameAttributes(subjectDer)
+/** What is copied into a certificate byte for byte must be DER: one length for one content. */
+const inDer = (part: Tlv): Buffer =>
+  tlv(part.tag, ...((part.tag & 0x20) === 0 ? [part.content] : children(part).map(inDer)))
+
+function namesOf(subject: Uint8Array): Pick<ParsedCertificateRequest, 'commonName' | 'organizations'> {
+  if (!inDer(readTlv(subject)).equals(subject)) throw new DerError('the subject is not encoded in DER')
+  const attributes = nameAttributes(subject)
   const of = (oid: string): string[] => attributes.filter((a) => a.oid === oid).map((a) => a.value)
   const [commonName, ...more] = of(COMMON_NAME)
   if (commonName === undefined || commonName === '' || more.length > 0)
     throw new CertificateRequestError('bad-subject', 'the subject must have exactly one common name')
-  return { commonName, organizations: of(ORGANIZATION), subjectDer }
+  return { commonName, organizations: of(ORGANIZATION) }
 }
 
-const SUBJECT_ALT_NAME = '2.5.29.17'
+const EXTENSION_REQUEST = objectIdentifier('1.2.840.113549.1.9.14')
+const SUBJECT_ALT_NAME = objectIdentifier('2.5.29.17')
+const ATTRIBUTES = 0xa0
+const SEQUENCE = 0x30
+const SET = 0x31
+const OCTET_STRING = 0x04
 
-/** Read here and not by the library, which leaves out kinds of names that it does not know. */
-function alternativeNames(request: Pkcs10CertificateRequest): Required<SubjectAltNames> {
+const is = (part: Tlv | undefined, oid: Buffer): boolean => part !== undefined && oid.equals(part.raw)
+
+function expect(part: Tlv | undefined, tag: number): Tlv {
+  if (part?.tag !== tag) throw new DerError('an attribute or extension of the request is not encoded as it should be')
+  return part
+}
+
+/** Extensions that the request asks for (RFC 2985 section 5.4.2). */
+function extensions(attributes: readonly Tlv[]): Tlv[][] {
+  return attributes
+    .filter(({ tag }) => tag === ATTRIBUTES)
+    .flatMap(children)
+    .map((attribute) => children(expect(attribute, SEQUENCE)))
+    .filter(([oid]) => is(oid, EXTENSION_REQUEST))
+    .flatMap(([, values]) => children(expect(values, SET)))
+    .flatMap((list) => children(expect(list, SEQUENCE)))
+    .map((extension) => children(expect(extension, SEQUENCE)))
+}
+
+function alternativeNames(attributes: readonly Tlv[]): Required<SubjectAltNames> {
   const sans = { dns: [] as string[], ip: [] as string[], email: [] as string[], uri: [] as string[] }
-  const names = request.extensions
-    .filter((e) => e.type === SUBJECT_ALT_NAME)
-    .flatMap((e) => children(readTlv(new Uint8Array(e.value))))
+  const names = extensions(attributes)
+    .filter(([oid]) => is(oid, SUBJECT_ALT_NAME))
+    .flatMap((extension) => children(expect(readTlv(expect(extension.at(-1), OCTET_STRING).content), SEQUENCE)))
   if (names.length > MAX_NAMES) throw new CertificateRequestError('malformed', `more than ${MAX_NAMES} subjectAltNames`)
   for (const { tag, content } of names) {
     if (tag === 0x81) sans.email.push(ascii(content))

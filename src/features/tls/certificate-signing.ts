@@ -19,6 +19,8 @@ export type CertificateSigningOptions = ControllerOptions & {
 }
 
 const REQUESTS: ResourceId = CERTIFICATE_SIGNING_REQUESTS
+/** Most of the time is waiting for writes, which are synced together. */
+const WORKERS = 32
 
 type Condition = { type: string; status?: string }
 type Status = { conditions?: Condition[]; certificate?: string }
@@ -83,7 +85,7 @@ export function certificateSigning(options: CertificateSigningOptions): Controll
         if (result.verdict === 'signed') log('info', 'a certificate was signed', { request: name, signerName })
         else log('warn', `certificate not signed: ${result.reason}`, { request: name, signerName })
       }
-      await runLoop({ informers: [requests], queue, reconcile, log }, signal)
+      await runLoop({ informers: [requests], queue, reconcile, workers: WORKERS, log }, signal)
     },
   })
 }

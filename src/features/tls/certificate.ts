@@ -52,7 +52,8 @@ export type Issuer = { certificate: X509Certificate; key: KeyObject }
 
 export type CertificateRequest = {
   subject: Subject
-  publicKey: KeyObject
+  /** Or its SubjectPublicKeyInfo in DER, as a request holds it: exporting a key costs more than signing with one. */
+  publicKey: KeyObject | Uint8Array
   sans?: SubjectAltNames
   usages: readonly KeyUsage[]
   extKeyUsage?: readonly ExtendedKeyUsage[]
@@ -163,9 +164,12 @@ function extension(oid: string, critical: boolean, value: Uint8Array): Buffer {
     : sequence(objectIdentifier(oid), octetString(value))
 }
 
+const spkiOf = (key: KeyObject | Uint8Array): Uint8Array =>
+  key instanceof Uint8Array ? key : key.export({ type: 'spki', format: 'der' })
+
 /** RFC 7093 section 2 method 1: the leftmost 160 bits of the SHA-256 of the public key's bits. */
-export function subjectKeyIdentifier(publicKey: KeyObject): Buffer {
-  const spki = publicKey.export({ type: 'spki', format: 'der' })
+export function subjectKeyIdentifier(publicKey: KeyObject | Uint8Array): Buffer {
+  const spki = spkiOf(publicKey)
   const bits = children(readTlv(spki))[1]!.content
   return createHash('sha256').update(bits.subarray(1)).digest().subarray(0, 20)
 }
@@ -186,12 +190,36 @@ function randomSerial(): Buffer {
 const isSelfSigned = (issuer: CertificateRequest['issuer']): issuer is { selfSigned: KeyObject } =>
   'selfSigned' in issuer
 
+/** Issues an X.509 v3 certificate; see signCertificate. Throws CertificateError. */
+export function issueCertificate(request: CertificateRequest): X509Certificate {
+  return new X509Certificate(signCertificate(request))
+}
+
+/** PEM of one block. */
+export function pem(label: 'CERTIFICATE', der: Uint8Array): string {
+  const text = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64')
+  return `-----BEGIN ${label}-----\n${text.replace(/.{64}(?=.)/g, '$&\n')}\n-----END ${label}-----\n`
+}
+
+type IssuerName = { subject: Uint8Array; keyIdentifier: Uint8Array | undefined }
+const issuerNames = new WeakMap<X509Certificate, IssuerName>()
+
+function issuerName(certificate: X509Certificate): IssuerName {
+  let name = issuerNames.get(certificate)
+  if (name === undefined) {
+    name = { subject: rawSubject(certificate.raw), keyIdentifier: keyIdentifierOf(certificate) }
+    issuerNames.set(certificate, name)
+  }
+  return name
+}
+
 /**
- * Issues an X.509 v3 certificate (RFC 5280). CAs get keyUsage as given and critical basicConstraints; leaves get
+ * Signs an X.509 v3 certificate (RFC 5280): DER. CAs get keyUsage as given and critical basicConstraints; leaves get
  * CA:FALSE. Throws CertificateError.
  */
-export function issueCertificate(request: CertificateRequest): X509Certificate {
-  const { issuer, publicKey } = request
+export function signCertificate(request: CertificateRequest): Buffer {
+  const { issuer } = request
+  const publicKey = spkiOf(request.publicKey)
   if (!(request.notAfter > request.notBefore))
     throw new CertificateError('invalid-validity', 'notAfter must lie after notBefore')
   const signingKey = isSelfSigned(issuer) ? issuer.selfSigned : issuer.key
@@ -200,7 +228,7 @@ export function issueCertificate(request: CertificateRequest): X509Certificate {
   const scheme = signatureScheme(signingKey)
   const subject = encodeName(request.subject)
   const keyIdentifier = subjectKeyIdentifier(publicKey)
-  const issuerIdentifier = isSelfSigned(issuer) ? keyIdentifier : keyIdentifierOf(issuer.certificate)
+  const name = isSelfSigned(issuer) ? { subject, keyIdentifier } : issuerName(issuer.certificate)
 
   const extensions: Buffer[] = [
     extension(
@@ -220,8 +248,8 @@ export function issueCertificate(request: CertificateRequest): X509Certificate {
     extensions.push(extension('2.5.29.37', false, sequence(...purposes)))
   }
   extensions.push(extension('2.5.29.14', false, octetString(keyIdentifier)))
-  if (issuerIdentifier !== undefined)
-    extensions.push(extension('2.5.29.35', false, sequence(implicit(0, issuerIdentifier))))
+  if (name.keyIdentifier !== undefined)
+    extensions.push(extension('2.5.29.35', false, sequence(implicit(0, name.keyIdentifier))))
   const names = generalNames(request.sans ?? {})
   if (names.length > 0) extensions.push(extension('2.5.29.17', false, sequence(...names)))
 
@@ -229,14 +257,14 @@ export function issueCertificate(request: CertificateRequest): X509Certificate {
     explicit(0, smallInteger(2)),
     unsignedInteger(request.serial ?? randomSerial()),
     scheme.algorithm,
-    isSelfSigned(issuer) ? subject : rawSubject(issuer.certificate.raw),
+    name.subject,
     sequence(time(request.notBefore), time(request.notAfter)),
     subject,
-    publicKey.export({ type: 'spki', format: 'der' }),
+    publicKey,
     explicit(3, sequence(...extensions)),
   )
   const signature = sign(scheme.digest, tbs, signingKey)
-  return new X509Certificate(sequence(tbs, scheme.algorithm, bitString(signature)))
+  return sequence(tbs, scheme.algorithm, bitString(signature))
 }
 
 /** True when both list the same names, in any order; DNS without regard to case, addresses by value. */

@@ -18,7 +18,6 @@ const TAG = {
 } as const
 
 function lengthOctets(length: number): number[] {
-  if (length < 0x80) return [length]
   const octets: number[] = []
   for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) octets.unshift(rest % 256)
   return [0x80 | octets.length, ...octets]
@@ -28,7 +27,17 @@ function lengthOctets(length: number): number[] {
 export function tlv(tag: number, ...content: readonly Uint8Array[]): Buffer {
   let length = 0
   for (const part of content) length += part.length
-  return Buffer.concat([Buffer.from([tag, ...lengthOctets(length)]), ...content])
+  const octets = length < 0x80 ? undefined : lengthOctets(length)
+  const bytes = Buffer.allocUnsafe(1 + (octets?.length ?? 1) + length)
+  bytes[0] = tag
+  if (octets === undefined) bytes[1] = length
+  else bytes.set(octets, 1)
+  let at = 1 + (octets?.length ?? 1)
+  for (const part of content) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }
 
 export const sequence = (...content: readonly Uint8Array[]): Buffer => tlv(TAG.sequence, ...content)
@@ -70,8 +79,20 @@ export function namedBits(bits: readonly number[]): Buffer {
   return tlv(TAG.bitString, Buffer.from([7 - (highest & 7)]), bytes)
 }
 
+/** Programs name a few dozen of them, again and again. */
+const identifiers = new Map<string, Buffer>()
+const MAX_IDENTIFIERS = 256
+
 /** `dotted` such as 1.2.840.10045.2.1. Throws RangeError when it is no object identifier. */
 export function objectIdentifier(dotted: string): Buffer {
+  const known = identifiers.get(dotted)
+  if (known !== undefined) return known
+  const encoded = encodeIdentifier(dotted)
+  if (identifiers.size < MAX_IDENTIFIERS) identifiers.set(dotted, encoded)
+  return encoded
+}
+
+function encodeIdentifier(dotted: string): Buffer {
   const arcs = dotted.split('.').map(Number)
   const [first, second, ...rest] = arcs
   if (

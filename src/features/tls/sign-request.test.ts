@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, sign, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import * as fc from 'fast-check'
 import { parseCertificateRequest } from './certificate-request.ts'
 import { ControlPlanePki } from './control-plane-pki.ts'
+import {
+  bitString,
+  explicit,
+  implicit,
+  objectIdentifier,
+  octetString,
+  sequence,
+  setOf,
+  smallInteger,
+  utf8String,
+} from './der.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'rampart-csr-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -155,4 +167,61 @@ const bad: [name: string, pem: () => string, code: string][] = [
 ]
 for (const [name, pem, code] of bad)
   test(`request refused: ${name}`, () =>
-    assert.rejects(parseCertificateRequest(pem()), { name: 'CertificateRequestError', code }))
+    assert.throws(() => parseCertificateRequest(pem()), { name: 'CertificateRequestError', code }))
+
+test('request refused: any bytes changed, cut or put in end in an answer, never in a crash or in more names', () => {
+  const text = request('/O=system:nodes/CN=system:node:n1', { san: 'DNS:n1,IP:10.0.0.1' })
+  const der = Buffer.from(text.replace(/-----[^-]+-----/g, ''), 'base64')
+  const wrap = (bytes: Uint8Array): string =>
+    `-----BEGIN CERTIFICATE REQUEST-----\n${Buffer.from(bytes).toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
+  fc.assert(
+    fc.property(fc.nat(der.length - 1), fc.nat(4), fc.uint8Array({ maxLength: 6 }), (at, removed, put) => {
+      const bytes = Buffer.concat([der.subarray(0, at), put, der.subarray(at + removed)])
+      try {
+        const { sans, commonName } = parseCertificateRequest(wrap(bytes))
+        assert.ok(bytes.equals(der), 'only what was signed is taken')
+        assert.deepEqual([commonName, sans.dns, sans.ip], ['system:node:n1', ['n1'], ['10.0.0.1']])
+      } catch (error) {
+        assert.equal((error as Error).name, 'CertificateRequestError', String((error as Error).stack))
+      }
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('request refused: what is signed and is not as it should be', () => {
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
+  const cn = (length: Buffer): Buffer =>
+    Buffer.concat([
+      Buffer.from('300c310a3008', 'hex'),
+      objectIdentifier('2.5.4.3'),
+      Buffer.from([0x0c]),
+      length,
+      Buffer.from('a'),
+    ])
+  const name = sequence(setOf(sequence(objectIdentifier('2.5.4.3'), utf8String('a'))))
+  const signed = (subject: Uint8Array, ...attributes: Uint8Array[]): string => {
+    const info = sequence(smallInteger(0), subject, spki, explicit(0, ...attributes))
+    const algorithm = sequence(objectIdentifier('1.2.840.10045.4.3.2'))
+    const der = sequence(info, algorithm, bitString(sign('sha256', info, key)))
+    return `-----BEGIN CERTIFICATE REQUEST-----\n${der.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
+  }
+  assert.equal(parseCertificateRequest(signed(name)).commonName, 'a')
+  const wanted = (...values: Uint8Array[]): Buffer => sequence(objectIdentifier('1.2.840.113549.1.9.14'), ...values)
+  const extension = (value: Uint8Array): Buffer => sequence(objectIdentifier('2.5.29.17'), octetString(value))
+  for (const [what, text] of [
+    ['a length in its long form', signed(cn(Buffer.from([0x81, 0x01])))],
+    ['an attribute that is no sequence', signed(name, octetString(Buffer.from('x')))],
+    ['values that are no set', signed(name, wanted(sequence()))],
+    ['extensions that are no sequence', signed(name, wanted(setOf(utf8String('x'))))],
+    ['an extension without a value', signed(name, wanted(setOf(sequence(sequence(objectIdentifier('2.5.29.17'))))))],
+    ['names that are no sequence', signed(name, wanted(setOf(sequence(extension(utf8String('n1'))))))],
+    ['names cut short', signed(name, wanted(setOf(sequence(extension(Buffer.from([0x30, 0x05, 0x82]))))))],
+    [
+      'an address of five bytes',
+      signed(name, wanted(setOf(sequence(extension(sequence(implicit(7, Buffer.alloc(5)))))))),
+    ],
+  ] as const)
+    assert.throws(() => parseCertificateRequest(text), { name: 'CertificateRequestError', code: 'malformed' }, what)
+})

@@ -1,4 +1,4 @@
-import { type ExtendedKeyUsage, type Issuer, issueCertificate, type KeyUsage } from './certificate.ts'
+import { type ExtendedKeyUsage, type Issuer, type KeyUsage, pem, signCertificate } from './certificate.ts'
 import { parseCertificateRequest } from './certificate-request.ts'
 import { isSignerName, signerRefusal, USAGES } from './signers.ts'
 
@@ -47,16 +47,16 @@ export async function signCertificateRequest(
   const reason = signerRefusal(signerName, parsed, usages)
   if (reason !== undefined) return { verdict: 'refused', reason }
   const { notBefore, notAfter } = validity(request.expirationSeconds, authority)
-  const certificate = issueCertificate({
+  const certificate = signCertificate({
     subject: { der: parsed.subjectDer },
-    publicKey: parsed.publicKey,
+    publicKey: parsed.spki,
     sans: parsed.sans,
     ...usagesOf(usages),
     notBefore,
     notAfter,
     issuer: authority.issuer,
   })
-  return { verdict: 'signed', certificate: certificate.toString() + authority.chain, notAfter }
+  return { verdict: 'signed', certificate: pem('CERTIFICATE', certificate) + authority.chain, notAfter }
 }
 
 /** Kubernetes' signer: five minutes of backdating, taken from the end too unless the life is short. */

@@ -17,6 +17,8 @@ const REVIEWS: ResourceId = { group: 'authorization.k8s.io', version: 'v1', reso
 /** When a request that waits is looked at again: at the start of a cluster roles are made at about the same time. */
 const SOON_MS = 500
 const AGAIN_MS = 10_000
+/** Most of the time is waiting for writes, which are synced together. */
+const WORKERS = 32
 
 type Spec = {
   signerName: string
@@ -103,7 +105,7 @@ export const nodeCertificateApproval: ControllerFactory = ({ client, clock, log 
       log('info', `certificate request ${name} is approved: ${judgement.why}`)
       return undefined
     }
-    return runLoop({ informers: [requests], queue, reconcile, workers: 4, log }, signal)
+    return runLoop({ informers: [requests], queue, reconcile, workers: WORKERS, log }, signal)
   },
 })
 
