@@ -42,7 +42,14 @@ export function linksHandler(plane: ControlPlane): ControlHandler {
   }
 }
 
-async function linksOf({ pki, api, settings, etcdEndpoints, clock }: ControlPlane): Promise<ClusterLinksOptions> {
+async function linksOf({
+  pki,
+  revocations,
+  api,
+  settings,
+  etcdEndpoints,
+  clock,
+}: ControlPlane): Promise<ClusterLinksOptions> {
   const { client } = api
   const nodes = (await client.list(NODES)).items
   const kubeletCertificate = clientCertificates((await client.list(ISSUED_CERTIFICATES)).items, nodes)
@@ -52,7 +59,7 @@ async function linksOf({ pki, api, settings, etcdEndpoints, clock }: ControlPlan
       : { host: settings.lab.address, port: LAB_API_PORT }
   const [endpoint] = etcdEndpoints
   const etcd = endpoint === undefined ? {} : { etcd: etcdOf(endpoint, settings) }
-  return { pki, apiServer, nodes, kubeletCertificate, ...etcd, now: clock.now() }
+  return { pki, apiServer, nodes, kubeletCertificate, isRevoked: revocations.isRevoked, ...etcd, now: clock.now() }
 }
 
 const reachable = (address: string): string =>

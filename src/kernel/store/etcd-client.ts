@@ -1,4 +1,7 @@
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import {
+  type ChannelOptions,
   type ClientDuplexStream,
   credentials,
   Client as GrpcClient,
@@ -72,9 +75,12 @@ export class EtcdClient {
   }
 
   #connect(tls: EtcdTls | undefined): GrpcClient[] {
-    return this.#endpoints.map(
-      (endpoint) => new GrpcClient(address(endpoint, tls !== undefined), channelCredentials(tls), channelOptions),
-    )
+    return this.#endpoints.map((endpoint) => {
+      const target = address(endpoint, tls !== undefined)
+      const { hostname } = new URL(endpoint)
+      const ip = hostname.replace(/^\[|\]$/g, '')
+      return new GrpcClient(target, ...channelTo(isIP(ip) === 0 ? undefined : ip, tls))
+    })
   }
 
   /** New calls go over new connections; those under way, and the watch, end on theirs. */
@@ -107,7 +113,9 @@ export class EtcdClient {
         return await this.#unary(index, path, request, response, argument, until)
       } catch (error) {
         const { code, details } = error as ServiceError
-        const unsent = code === status.UNAVAILABLE && /^No connection established/.test(details)
+        // A refused stream was not processed either (RFC 9113 section 8.7): etcd was about to stop.
+        const unsent =
+          code === status.UNAVAILABLE && /^(No connection established|Stream refused by server)/.test(details)
         const unavailable = code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED
         if (unavailable) this.advance(index)
         if (!unavailable || !(unsent || repeatable) || Date.now() >= deadline) throw translate(error)
@@ -188,9 +196,22 @@ function address(endpoint: string, tls: boolean): string {
   return url.host
 }
 
-function channelCredentials(tls: EtcdTls | undefined): ReturnType<typeof credentials.createSsl> {
-  if (tls === undefined) return credentials.createInsecure()
-  return credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert))
+/**
+ * grpc-js would send an address as the name in the TLS handshake, which RFC 6066 (section 3) does not allow: a name is
+ * sent in its place, and the certificate is checked for the address.
+ */
+function channelTo(
+  ip: string | undefined,
+  tls: EtcdTls | undefined,
+): [ReturnType<typeof credentials.createSsl>, ChannelOptions] {
+  if (tls === undefined) return [credentials.createInsecure(), channelOptions]
+  const [ca, key, cert] = [Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert)]
+  if (ip === undefined) return [credentials.createSsl(ca, key, cert), channelOptions]
+  const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(ip, peer) }
+  return [
+    credentials.createSsl(ca, key, cert, verify),
+    { ...channelOptions, 'grpc.ssl_target_name_override': 'etcd' },
+  ]
 }
 
 function sleep(milliseconds: number): Promise<void> {

@@ -18,6 +18,7 @@ export type ClusterLinksOptions = {
   nodes: readonly KubeObject[]
   /** What a machine has as a client; undefined: not known. */
   kubeletCertificate: (nodeName: string) => CertificateText | undefined
+  isRevoked: (serialNumber: string, fingerprint256: string) => boolean
   /** `own`: its authority is the cluster's. Otherwise the files that it was configured with. */
   etcd?: { target: Target } & ({ own: true } | { own: false; ca: string; identity: Identity })
   /** Milliseconds since the epoch. */
@@ -122,7 +123,7 @@ function kubeletToApiServer(o: ClusterLinksOptions, nodeName: string): Link {
   }
 }
 
-function apiServerToKubelet({ pki, now }: ClusterLinksOptions, node: KubeObject): Link {
+function apiServerToKubelet({ pki, isRevoked, now }: ClusterLinksOptions, node: KubeObject): Link {
   const nodeName = node.metadata.name!
   const identities = linkIdentities(
     { client: pki.issuer('client'), wrong: pki.issuer('front-proxy'), server: pki.issuer('kubelet-serving') },
@@ -133,14 +134,17 @@ function apiServerToKubelet({ pki, now }: ClusterLinksOptions, node: KubeObject)
     now,
   )
   const right = pki.leaf('api-server-kubelet-client')
-  const connection = { ca: () => pki.kubeletServingCaPem, clientCertificate: () => right }
+  const connection = { ca: () => pki.kubeletServingCaPem, clientCertificate: () => right, isRevoked }
   const target = kubeletTarget(node)
   return {
     from: 'API server',
     to: `kubelet ${nodeName}`,
     target,
     ca: pki.kubeletServingCaPem,
-    identify: (leaf) => wrongIdentity(leaf, { nodeName, ...target }),
+    identify: (leaf) =>
+      isRevoked(leaf.serialNumber, leaf.fingerprint256)
+        ? 'its certificate is revoked'
+        : wrongIdentity(leaf, { nodeName, ...target }),
     ...identities,
     right,
     request: { method: 'GET', path: '/healthz' },
