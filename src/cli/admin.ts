@@ -10,3 +10,10 @@ export async function adminClient(paths: ClusterPaths): Promise<AdminClient> {
   const client = createRemoteClient({ ...(await loadKubeconfig(paths.kubeconfig)), userAgent: 'rampart' })
   return { client, get: (path) => client.raw('GET', path) }
 }
+
+/** PEM of the roots that are trusted now, both of them while the authorities are rotated. */
+export async function clusterCa(paths: ClusterPaths): Promise<string> {
+  const { ca } = await loadKubeconfig(paths.kubeconfig)
+  if (ca === undefined) throw new Error(`${paths.kubeconfig} names no certificate authority`)
+  return ca
+}

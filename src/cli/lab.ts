@@ -5,13 +5,13 @@ import { createServer, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LAB_API_PORT } from '../control-plane/settings.ts'
-import { type AgentBundle, bundleContent, joinNode, makeBundle } from '../features/nodes/join.ts'
+import { type AgentBundle, bundleContent, clusterId, joinNode, makeBundle } from '../features/nodes/join.ts'
 import { createLab, findMissing, type Lab, type LabMachine } from '../lab/index.ts'
 import { connectSsh } from '../platform/ssh/connection.ts'
 import { dialInNamespace } from '../platform/ssh/dial.ts'
 import { pinnedFingerprint } from '../platform/ssh/host-key.ts'
 import { readIdentity } from '../platform/ssh/identity.ts'
-import { adminClient } from './admin.ts'
+import { adminClient, clusterCa } from './admin.ts'
 import type { ClusterPaths } from './cluster.ts'
 import { CliError } from './error.ts'
 import { step } from './output.ts'
@@ -87,7 +87,8 @@ export const agentBundle = (paths: ClusterPaths): Promise<AgentBundle> =>
 export async function joinMachines(paths: ClusterPaths, lab: Lab, bundle: Promise<AgentBundle>): Promise<void> {
   const machines = lab.machines().filter(({ running }) => running)
   const { client } = await adminClient(paths)
-  const ca = readFileSync(join(paths.pki, 'ca.crt'), 'utf8')
+  const ca = await clusterCa(paths)
+  const cluster = await clusterId(client)
   const identity = await readIdentity(clusterIdentity(paths).file)
   const join_ = async (machine: LabMachine): Promise<void> => {
     const target = { user: 'root', host: machine.address, port: 22 }
@@ -101,6 +102,7 @@ export async function joinMachines(paths: ClusterPaths, lab: Lab, bundle: Promis
           dial: dialInNamespace(lab.controlPlane.netns),
         }),
       client,
+      cluster,
       server: `https://${lab.controlPlane.address}:${LAB_API_PORT}`,
       ca,
       // Machines of a lab are this host: one architecture.

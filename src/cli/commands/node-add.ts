@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ControlPlaneSettings } from '../../control-plane/settings.ts'
-import { bundleContent, JoinError, joinNode, makeBundle, PreflightError } from '../../features/nodes/join.ts'
+import { bundleContent, clusterId, JoinError, joinNode, makeBundle, PreflightError } from '../../features/nodes/join.ts'
 import { connectSsh } from '../../platform/ssh/connection.ts'
 import { SshError } from '../../platform/ssh/error.ts'
 import { parseSshTarget, type SshTarget } from '../../platform/ssh/target.ts'
-import { adminClient } from '../admin.ts'
+import { adminClient, clusterCa } from '../admin.ts'
 import { type ClusterPaths, clusterPaths, runningControlPlane } from '../cluster.ts'
 import { askControlPlane } from '../control.ts'
 import { CliError } from '../error.ts'
@@ -46,7 +46,8 @@ export async function add(nodeName: string, options: AddOptions): Promise<void> 
       connect: () => connectSsh({ target, identity, hostKey: check }),
       client,
       server: serverFor(paths, options.server),
-      ca: readFileSync(join(paths.pki, 'ca.crt'), 'utf8'),
+      cluster: await clusterId(client),
+      ca: await clusterCa(paths),
       bundle: (architecture) => makeBundle(bundleContent(ROOT, architecture), join(paths.directory, 'bundles')),
       ...(options.address === undefined ? {} : { node: { nodeAddress: options.address } }),
       ...(identityFile === undefined ? {} : { identityFile }),

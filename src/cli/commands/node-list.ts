@@ -28,13 +28,13 @@ export async function list(options: { name?: string; dataDir?: string; output?: 
     listRecords(client),
     askControlPlane(paths, { command: 'tls-list' }),
   ])
-  const all = certificates['certificates'] as { name: string; state: string; notAfter?: string; expires?: string }[]
+  const all = certificates['certificates'] as { name: string; state: string; notAfter: string }[]
   const names = new Set([...nodes.items.map((node) => node.metadata.name!), ...records.map((r) => r.nodeName)])
   const rows = [...names].sort().map((name): Row => {
     const node = nodes.items.find((n) => n.metadata.name === name)
     const record = records.find((r) => r.nodeName === name)
-    const own = all.filter((c) => c.name.startsWith(`node/${name}/`) && c.state === 'current')
-    const ends = own.map((c) => c.notAfter ?? c.expires ?? '').filter((text) => text !== '')
+    const own = all.filter((c) => c.name.startsWith(`node/${name}/`) && c.state === 'valid')
+    const ends = own.map((c) => c.notAfter)
     const status = (node?.['status'] ?? {}) as { nodeInfo?: { kubeletVersion?: string } }
     return {
       name,

@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { clusterOf, deleteRecord, deleteTokens, leavingMachine } from '../../features/nodes/join.ts'
+import { clusterId, deleteRecord, deleteTokens, leavingMachine } from '../../features/nodes/join.ts'
 import { ApiError } from '../../kernel/api/status.ts'
 import { adminClient } from '../admin.ts'
 import { clusterPaths } from '../cluster.ts'
@@ -27,14 +25,14 @@ export async function remove(nodeName: string, options: RemoveOptions): Promise<
   const record = known && options.force !== true ? await machineRecord(client, nodeName) : undefined
   const there = record ?? (await machineRecord(client, nodeName).catch(() => undefined))
   if (!known && there === undefined) throw new CliError(`no node is named ${nodeName}`, 1)
-  const ca = readFileSync(join(paths.pki, 'ca.crt'), 'utf8')
+  const cluster = await clusterId(client)
   let machine: Awaited<ReturnType<typeof leavingMachine>>
   if (there !== undefined)
     try {
       const identity = await sshIdentity(options.identity ?? there.identityFile)
       machine = await leavingMachine({
         nodeName,
-        cluster: clusterOf(ca),
+        cluster,
         connect: () => connectMachine(there, identity),
         stateFolder: there.stateFolder,
         runFolder: there.runFolder,

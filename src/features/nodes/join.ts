@@ -2,7 +2,7 @@
 export { deleteTokens } from './join/bootstrap-token.ts'
 export { type AgentBundle, makeBundle } from './join/bundle.ts'
 export { bundleContent } from './join/bundle-content.ts'
-export { clusterOf, type JoinOptions, type JoinResult, joinNode, PreflightError } from './join/join-node.ts'
+export { clusterId, type JoinOptions, type JoinResult, joinNode, PreflightError } from './join/join-node.ts'
 export { type LeavingMachine, leavingMachine } from './join/leave.ts'
 export { deleteRecord, listRecords, type MachineRecord, readRecord } from './join/machine-record.ts'
 export { JoinError } from './join/step.ts'

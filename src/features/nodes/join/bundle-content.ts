@@ -17,7 +17,8 @@ const NOT_SHIPPED_OF_PACKAGES =
  * What a machine needs to run the agent: the sources without tests, the packages that the agent reaches, and Node itself.
  * Throws an Error when a part is not installed here.
  */
-export function bundleContent(root: string, architecture: Architecture): BundleFile[] {
+export function bundleContent(folder: string, architecture: Architecture): BundleFile[] {
+  const root = resolve(folder)
   const node = join(root, 'node_modules', `node-linux-${architecture}`, 'bin', 'node')
   if (!existsSync(node))
     throw new Error(`the package node-linux-${architecture} is not installed: it holds the Node that the machine runs`)

@@ -1,4 +1,3 @@
-import { createHash, X509Certificate } from 'node:crypto'
 import type { Client } from '../../../kernel/client/client.ts'
 import type { Clock } from '../../../kernel/feature.ts'
 import { NODE_DEFAULTS, type NodeConfig } from '../../../node/config.ts'
@@ -18,6 +17,8 @@ export type JoinOptions = {
   connect: () => Promise<SshConnection>
   /** As an administrator. */
   client: Client
+  /** Tells clusters apart, for as long as they live: see clusterId. */
+  cluster: string
   /** URL of the API server as the machine reaches it, and the CA (PEM) that verifies it. */
   server: string
   ca: string
@@ -120,13 +121,13 @@ async function look(options: JoinOptions, machine: Machine): Promise<JoinContext
     facts,
     bundle,
     config: { ...config, nodeAddress: config.nodeAddress || facts.address },
-    cluster: clusterOf(options.ca),
+    cluster: options.cluster,
     nodeBefore: false,
     leaseBefore: undefined,
   }
 }
 
-/** Tells clusters apart: the hash of the first certificate of their CA bundle. */
-export function clusterOf(ca: string): string {
-  return createHash('sha256').update(new X509Certificate(ca).raw).digest('hex')
+/** A cluster is its namespace kube-system: authorities are rotated, addresses and names change. */
+export async function clusterId(client: Client): Promise<string> {
+  return (await client.get({ group: '', version: 'v1', resource: 'namespaces' }, '', 'kube-system')).metadata.uid!
 }

@@ -16,7 +16,7 @@ import { type CuttingProxy, cuttingProxy, freePort } from '../../../platform/ssh
 import { SECRETS } from './bootstrap-token.ts'
 import { type AgentBundle, makeBundle } from './bundle.ts'
 import { bundleContent } from './bundle-content.ts'
-import { clusterOf, type JoinOptions, type JoinResult, joinNode, PreflightError } from './join-node.ts'
+import { clusterId, type JoinOptions, type JoinResult, joinNode, PreflightError } from './join-node.ts'
 import { leavingMachine } from './leave.ts'
 import { listRecords, readRecord } from './machine-record.ts'
 import { forgetNode, getNode, REQUESTS, readyReason } from './node-state.ts'
@@ -135,9 +135,10 @@ describe('a machine joins over SSH', {
     assert.equal(status, 200)
   }
 
-  const join_ = (more: Partial<JoinOptions> = {}): Promise<JoinResult> =>
+  const join_ = async (more: Partial<JoinOptions> = {}): Promise<JoinResult> =>
     joinNode({
       nodeName,
+      cluster: await clusterId(server.localClient),
       connect: () => machine.connect({ ...machine.target, port: proxy.port }),
       client: server.remoteClient,
       server: server.url,
@@ -155,7 +156,7 @@ describe('a machine joins over SSH', {
   const leave = async (): Promise<void> => {
     const leaving = await leavingMachine({
       nodeName,
-      cluster: clusterOf(server.ca),
+      cluster: await clusterId(server.localClient),
       connect: () => machine.connect(),
       stateFolder: '/var/lib/rampart-node',
       runFolder: '/run/rampart-node',
@@ -414,14 +415,13 @@ test('what a machine lacks is told at once, and nothing is changed', {
     init: 'none',
     programs: { date: 'if [ "$1" = +%s ]; then echo $(( $(/bin/date +%s) + 600 )); else exec /bin/date "$@"; fi' },
   })
-  const key = execFileSync('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-noout'])
-  const ca = execFileSync('openssl', ['req', '-x509', '-new', '-key', '/dev/stdin', '-subj', '/CN=test'], {
-    input: key,
-  })
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', '/dev/null']
+  const ca = execFileSync('openssl', ['req', '-x509', ...newKey, '-subj', '/CN=test'], { stdio: 'pipe' })
   try {
     const before = machine.inside('find /etc /opt /var /run -xdev | sort')
     const error = await joinNode({
       nodeName: 'm',
+      cluster: 'a',
       connect: () => machine.connect(),
       client: {} as Client, // nothing is asked of the cluster before the machine has been found good
       server: 'https://127.0.0.1:1',

@@ -1,6 +1,6 @@
 /** /etc/rampart/join.json: to which cluster a machine belongs, and how far its joining has come. No secrets. */
 export type Journal = {
-  /** SHA-256 of the cluster's root certificate (DER), in hexadecimal. */
+  /** See clusterId. */
   cluster: string
   nodeName: string
   bundle: string
