@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { generationFolder, parseRotationState, readRotationState } from '../features/tls/index.ts'
 import { writePrivate, writePublic } from '../platform/files.ts'
 
 /**
@@ -9,11 +10,13 @@ import { writePrivate, writePublic } from '../platform/files.ts'
  * folder.
  */
 const SHARED = [
-  /^pki\/ca(-[a-z-]+)?\.(crt|key)$/,
+  /^pki\/(generation-\d{1,6}\/)?ca(-[a-z-]+)?\.(crt|key)$/,
+  /^pki\/authorities\.json$/,
   /^pki\/service-account\/\d{4,}(\.next)?\.key$/,
   /^pki\/revoked\.json$/,
   /^encryption\/[a-z-]+\.(json|yaml)$/,
 ]
+const ROTATION = 'pki/authorities.json'
 const isShared = (name: string): boolean => SHARED.some((pattern) => pattern.test(name))
 
 const KIND = 'RampartSharedTrust'
@@ -24,7 +27,8 @@ type Bundle = { kind: typeof KIND; version: 1; files: Record<string, string> }
 /** The bundle holds private keys: whoever has it is the cluster. Throws when the folder has no authorities yet. */
 export function exportTrust(directory: string): { bundle: string; files: string[] } {
   const files: Record<string, string> = {}
-  for (const folder of ['pki', 'pki/service-account', 'encryption']) {
+  const generations = readRotationState(join(directory, 'pki')).trusted.map((n) => generationName(n))
+  for (const folder of ['pki', ...generations, 'pki/service-account', 'encryption']) {
     const path = join(directory, folder)
     if (!existsSync(path)) continue
     for (const entry of readdirSync(path, { withFileTypes: true })) {
@@ -32,8 +36,7 @@ export function exportTrust(directory: string): { bundle: string; files: string[
       if (entry.isFile() && isShared(name)) files[name] = readFileSync(join(directory, name), 'utf8')
     }
   }
-  if (files['pki/ca.crt'] === undefined)
-    throw new Error(`${directory} has no authorities yet: start the control plane once`)
+  if (rootsOf(files).length === 0) throw new Error(`${directory} has no authorities yet: start the control plane once`)
   return {
     bundle: `${JSON.stringify({ kind: KIND, version: 1, files } satisfies Bundle, null, 2)}\n`,
     files: Object.keys(files),
@@ -47,15 +50,18 @@ export function exportTrust(directory: string): { bundle: string; files: string[
  */
 export function importTrust(directory: string, file: string): string[] {
   const bundle = readBundle(file)
-  const root = join(directory, 'pki', 'ca.crt')
-  if (existsSync(root) && new X509Certificate(readFileSync(root)).fingerprint256 !== fingerprint(bundle, file))
-    throw new Error(`${file} is another cluster's: its root is not the one in ${root}`)
+  const here = rootsHere(directory)
+  const there = fingerprints(bundle, file)
+  if (here.length > 0 && !here.some((root) => there.includes(root)))
+    throw new Error(`${file} is another cluster's: no root of it is one of those in ${join(directory, 'pki')}`)
   const changed = new Map<string, string>()
   for (const [name, content] of Object.entries(bundle.files)) {
     const wanted = afterImport(directory, name, content)
     if (wanted !== undefined) changed.set(name, wanted)
   }
-  for (const [name, content] of changed) {
+  // The state of a rotation names the authorities: it comes when they are there.
+  const last = (name: string): number => (name === ROTATION ? 1 : 0)
+  for (const [name, content] of [...changed].sort(([a], [b]) => last(a) - last(b))) {
     const target = join(directory, name)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
     chmodSync(dirname(target), 0o700)
@@ -75,6 +81,7 @@ function afterImport(directory: string, name: string, content: string): string |
   }
   const here = readFileSync(target, 'utf8')
   if (here === content) return undefined
+  if (name === ROTATION) return newerState(here, content, target)
   if (name === 'pki/revoked.json') return united(here, content, target)
   if (name.startsWith('encryption/')) {
     const lost = keyIds(here).filter((id) => !keyIds(content).includes(id))
@@ -82,6 +89,15 @@ function afterImport(directory: string, name: string, content: string): string |
     throw new Error(`${target} holds keys that the bundle lacks (${lost.join(', ')}): rotate on one control plane only`)
   }
   throw new Error(`${target} is not the one of the bundle: both control planes made one of their own`)
+}
+
+/** The side that is further in a rotation is right; the same step with another outcome is not for us to decide. */
+function newerState(here: string, there: string, target: string): string | undefined {
+  const [mine, theirs] = [parseRotationState(here), parseRotationState(there)]
+  if (mine.sequence > theirs.sequence)
+    throw new Error(`${target} is further in a rotation of the authorities than the bundle: export here, import there`)
+  if (mine.sequence < theirs.sequence) return there
+  throw new Error(`${target} is not the one of the bundle: both control planes rotated by themselves`)
 }
 
 function keyIds(text: string): string[] {
@@ -116,15 +132,32 @@ function readBundle(file: string): Bundle {
   for (const [name, content] of Object.entries(value.files))
     if (!isShared(name) || typeof content !== 'string')
       throw new Error(`${file}: ${JSON.stringify(name)} does not belong there`)
-  for (const name of ['pki/ca.crt', 'pki/ca.key'])
+  const roots = rootsOf(value.files)
+  if (roots.length === 0) throw new Error(`${file} has no pki/ca.crt`)
+  for (const name of roots.map((root) => root.replace(/crt$/, 'key')))
     if (value.files[name] === undefined) throw new Error(`${file} has no ${name}`)
   return value
 }
 
-function fingerprint(bundle: Bundle, file: string): string {
-  try {
-    return new X509Certificate(bundle.files['pki/ca.crt']!).fingerprint256
-  } catch {
-    throw new Error(`${file}: pki/ca.crt is not a certificate`)
-  }
+const rootsOf = (files: Record<string, string>): string[] =>
+  Object.keys(files).filter((name) => /^pki\/(generation-\d+\/)?ca\.crt$/.test(name))
+
+const generationName = (n: number): string => relative('/', generationFolder('/pki', n))
+
+/** Fingerprints of the roots in a data folder: those that are trusted, and those that a first start was to make. */
+function rootsHere(directory: string): string[] {
+  return readRotationState(join(directory, 'pki'))
+    .trusted.map((n) => join(directory, generationName(n), 'ca.crt'))
+    .filter((root) => existsSync(root))
+    .map((root) => new X509Certificate(readFileSync(root)).fingerprint256)
+}
+
+function fingerprints(bundle: Bundle, file: string): string[] {
+  return rootsOf(bundle.files).map((name) => {
+    try {
+      return new X509Certificate(bundle.files[name]!).fingerprint256
+    } catch {
+      throw new Error(`${file}: ${name} is not a certificate`)
+    }
+  })
 }

@@ -14,7 +14,14 @@ export {
 } from './control-plane-pki.ts'
 export { type CertificateText, describeCertificate, issuerKeyId, serialName } from './describe.ts'
 export { tls } from './feature.ts'
-export { parseRotationState, RotationError, type RotationPhase, type RotationState } from './generations.ts'
+export {
+  generationFolder,
+  parseRotationState,
+  RotationError,
+  type RotationPhase,
+  type RotationState,
+  readRotationState,
+} from './generations.ts'
 export { type CertificateState, type InventoryItem, inventory } from './inventory.ts'
 export { certificateRevocation, ownCertificateRecords } from './issued/controllers.ts'
 export { ISSUED_CERTIFICATES, type IssuedCertificateSpec, specOf as issuedCertificateSpec } from './issued/kind.ts'
