@@ -1,4 +1,5 @@
 import type { Draft, FieldType, Hook, NftFamily, Rule, Statement } from './program.ts'
+import { EVERY_POD } from './stage.ts'
 
 export const POLICY_TABLE = 'rampart_policy'
 
@@ -71,6 +72,7 @@ export function declareBase(draft: Draft, family: NftFamily): void {
   set('links', 'ifname', address)
   set('local', address)
   set('self', address, address)
+  set(EVERY_POD, address)
   const cut: readonly FieldType[] = [address, address, 'inet_proto', 'inet_service', 'inet_service']
   table.sets.set('cut', { name: 'cut', key: cut, interval: false, timeout: CUT_SECONDS, elements: new Set() })
   for (const name of ['egress', 'ingress']) table.maps.set(name, { name, key: [address], elements: new Map() })

@@ -17,7 +17,7 @@ import {
   nftFamily,
   type Program,
 } from './program.ts'
-import type { Stage } from './stage.ts'
+import { EVERY_POD, type Stage } from './stage.ts'
 
 export type CompilerOptions = Partial<BaseOptions> & {
   /** The machine whose program it is: chains for its pods, peers from everywhere. */
@@ -48,6 +48,9 @@ export class Compiler implements ModelListener {
   readonly #byGroup = new Map<PodGroup | NodeGroup, Set<Stage>>()
   readonly #readingNames = new Set<Stage>()
   readonly #owners = new Map<Stage, Fragment>()
+  /** Addresses that the set of all pods holds. */
+  readonly #everyone = new Map<string, NftFamily>()
+  readonly #dirtyEveryone = new Map<string, NftFamily>()
   #started = false
   /** Fragments of this update: some turn out not to be needed. */
   #created: Fragment[] = []
@@ -61,7 +64,7 @@ export class Compiler implements ModelListener {
     this.#node = node
     this.#base = { ...DEFAULTS, ...base }
     model.listen(this)
-    for (const pod of model.pods()) if (pod.node === node) this.#dirtyPods.add(pod.key)
+    for (const pod of model.pods()) this.pod(pod, undefined)
   }
 
   membership(group: PodGroup, pod: Pod): void {
@@ -72,6 +75,8 @@ export class Compiler implements ModelListener {
   pod(now: Pod | undefined, before: Pod | undefined): void {
     if (now?.node === this.#node || before?.node === this.#node) this.#dirtyPods.add((now ?? before)!.key)
     const records = [now, before].filter((pod) => pod !== undefined)
+    for (const { addresses } of records)
+      for (const { text, family } of addresses) this.#dirtyEveryone.set(text, nftFamily(family))
     if (now !== undefined)
       for (const group of this.#model.groupsOf(now))
         for (const stage of this.#byGroup.get(group) ?? []) for (const pod of records) this.#touch(stage, pod)
@@ -101,6 +106,7 @@ export class Compiler implements ModelListener {
         if (fragment.references[family] > 0) fragment.emit(draft, POLICY_TABLE, family)
     }
     for (const { entries } of this.#local.values()) place(draft, entries)
+    place(draft, [...this.#everyone].map(everyPod))
     return draft.tables
   }
 
@@ -118,6 +124,7 @@ export class Compiler implements ModelListener {
       if (this.#started) for (const draft of [before, after]) declareBase(draft, family)
       else emitBase(after, family, this.#base)
     const alive = new Map<Fragment, Record<NftFamily, boolean>>()
+    this.#count(before, after)
     this.#reassign(before, after, alive)
     for (const [fragment, was] of alive)
       for (const family of FAMILIES)
@@ -137,6 +144,18 @@ export class Compiler implements ModelListener {
     let addresses = this.#dirtyAddresses.get(stage)
     if (addresses === undefined) this.#dirtyAddresses.set(stage, (addresses = new Map()))
     for (const { text, family } of pod.addresses) addresses.set(text, family)
+  }
+
+  /** Keeps the set of all pods. */
+  #count(before: Draft, after: Draft): void {
+    for (const [address, family] of this.#dirtyEveryone) {
+      const [was, is] = [this.#everyone.has(address), this.#model.owner(address) !== undefined]
+      if (was === is) continue
+      place(is ? after : before, [everyPod([address, family])])
+      if (is) this.#everyone.set(address, family)
+      else this.#everyone.delete(address)
+    }
+    this.#dirtyEveryone.clear()
   }
 
   #reassign(before: Draft, after: Draft, alive: Map<Fragment, Record<NftFamily, boolean>>): void {
@@ -286,7 +305,8 @@ const wasAlive = (
 ): boolean => alive.get(fragment)?.[family] ?? true
 
 function joined(stage: Stage, family: NftFamily, addresses: readonly string[]): ReturnType<Stage['elementsOf']> {
-  const all = { exact: new Set<Element>(), peer: new Set<Element>(), net: new Set<Element>(), port: new Set<Element>() }
+  const none = (): Set<Element> => new Set()
+  const all = { exact: none(), peer: none(), net: none(), port: none(), pod: none() }
   for (const address of addresses) {
     const part = stage.elementsOf(addressFamily(family), address)
     for (const kind of ['exact', 'peer', 'net'] as const) for (const element of part[kind]) all[kind].add(element)
@@ -313,6 +333,8 @@ function place(draft: Draft, entries: readonly Entry[]): void {
     else maps.get(entry.map)!.elements.set(entry.element, entry.chain)
   }
 }
+
+const everyPod = ([element, family]: [string, NftFamily]): Entry => ({ family, set: EVERY_POD, element })
 
 const quoted = (link: string): string => `"${link}"`
 

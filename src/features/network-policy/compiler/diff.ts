@@ -91,7 +91,7 @@ function diffSet(table: string, was: NamedSet | undefined, now: NamedSet, { obje
   const { elements: wanted, ...set } = now
   if (was === undefined) objects.push({ op: 'addSet', table, set })
   if (now.timeout !== undefined) return
-  const add = [...wanted].filter((element) => !was?.elements.has(element))
+  const add = was === undefined ? [...wanted] : [...wanted].filter((element) => !was.elements.has(element))
   const remove = was === undefined ? [] : [...was.elements].filter((element) => !wanted.has(element))
   if (now.interval && remove.length > 0 && add.length > 0) {
     elements.push({ op: 'replaceElements', table, set: now.name, remove, add })

@@ -28,18 +28,20 @@ import {
 /** What the rules let one address do: `exact` and `net` are what follows the address in an element. */
 type Contribution = { anyPort: boolean; exact: readonly string[]; net: readonly string[] }
 
-const KINDS = ['exact', 'peer', 'port', 'net'] as const
+const KINDS = ['exact', 'peer', 'port', 'net', 'pod'] as const
 type Kind = (typeof KINDS)[number]
-type Shape = Record<Kind, boolean> & { all: boolean }
-type Sets = Record<Kind, ReadonlySet<Element>>
+type Shape = Record<Kind, boolean> & { all: boolean; anyPod: boolean }
+/** The addresses of all pods of the cluster: rules for every pod share it. */
+export const EVERY_POD = 'pods'
+type Sets = Record<Kind, Set<Element>>
 
-const NO_ELEMENTS: ReadonlySet<Element> = new Set()
 const WIDE: readonly AddressFamily[] = [4, 6]
 
 /**
  * Rules of which any may match, as at most four sets whatever the number of rules: `exact` (address, protocol, port),
- * `peer` (address, any port), `port` (protocol and port, any peer) and `net` (ranges of addresses and ports). Which of
- * them there are depends on the rules alone, so that pods come and go by elements only.
+ * `peer` (address, any port), `port` (protocol and port, any peer) and `net` (ranges of addresses and ports); and where a
+ * rule names all pods of the cluster, one more of protocols and ports beside the table's set of all pods. Which of them
+ * there are depends on the rules alone, so that pods come and go by elements only.
  */
 export class Stage {
   readonly id: string
@@ -50,10 +52,17 @@ export class Stage {
   readonly #model: NetworkPolicyModel
   readonly shape: Shape
   readonly #port: ReadonlySet<Element>
+  readonly #pod: ReadonlySet<Element>
   readonly #net: Record<AddressFamily, readonly Rectangle[]>
   readonly #contributions: Record<AddressFamily, Map<string, Contribution>> = { 4: new Map(), 6: new Map() }
   /** Most addresses contribute one of a few things: each is kept once. */
   readonly #shared = new Map<string, Contribution>()
+  /** Rules that have to do with pods. */
+  readonly #dynamic: readonly DynamicRule[]
+  /** Whether one of them has a range of ports, which must not overlap with the blocks. */
+  readonly #ranged: boolean
+  /** By the rules that match, as bits. */
+  readonly #known = new Map<number, Contribution | undefined>()
 
   constructor(
     model: NetworkPolicyModel,
@@ -67,14 +76,19 @@ export class Stage {
     this.direction = direction
     this.rules = rules
     this.#own = own
+    this.#dynamic = rules.map(dynamicRule).filter(({ groups, looksUp }) => groups.length > 0 || looksUp)
+    this.#ranged = this.#dynamic.some(
+      ({ ports }) => ports !== 'any' && ports.some((match) => match.kind === 'range' && match.first !== match.last),
+    )
     this.shape = shapeOf(rules, (match) => this.#resolved(match))
-    this.#port = this.shape.port ? this.#anyPeerPorts() : NO_ELEMENTS
+    this.#port = this.shape.port ? this.#anyPeerPorts() : new Set()
+    this.#pod = this.shape.pod ? this.#everyPodPorts() : new Set()
     this.#net = this.#rectangles()
     if (!this.shape.all) for (const pod of this.#candidates()) this.#enter(pod)
   }
 
   podGroups(): Set<PodGroup> {
-    return new Set(this.#peers().flatMap((peer) => (peer.kind === 'pods' ? [peer.group] : [])))
+    return new Set(this.#dynamic.flatMap(({ groups }) => groups))
   }
 
   nodeGroups(): Set<NodeGroup> {
@@ -92,7 +106,7 @@ export class Stage {
     const peer = new Set<Element>()
     const net = new Set(this.#net[f].map(formatRectangle))
     for (const [address, contribution] of this.#contributions[f]) spread(address, contribution, exact, peer, net)
-    return { exact, peer, net, port: this.#port }
+    return { exact, peer, net, port: new Set(this.#port), pod: new Set(this.#pod) }
   }
 
   /** The elements of one address, as they are now. */
@@ -100,7 +114,7 @@ export class Stage {
     const [exact, peer, net] = [new Set<Element>(), new Set<Element>(), new Set<Element>()]
     const contribution = this.#contributions[family].get(address)
     if (contribution !== undefined) spread(address, contribution, exact, peer, net)
-    return { exact, peer, net, port: NO_ELEMENTS }
+    return { exact, peer, net, port: new Set(), pod: new Set() }
   }
 
   /** Looks at an address again. False when nothing has changed. */
@@ -125,18 +139,21 @@ export class Stage {
       peer: [peer],
       port: ['l4proto', 'dport'],
       net: [peer, 'l4proto', 'dport'],
+      pod: ['l4proto', 'dport'],
     } as const
-    return KINDS.filter((kind) => this.shape[kind]).map((kind) => [
-      { kind: 'lookup', fields: fields[kind], set: this.setName(kind) },
-      ...then,
-    ])
+    const everyPod: Statement = { kind: 'lookup', fields: [peer], set: EVERY_POD }
+    const rules = KINDS.filter((kind) => this.shape[kind]).map((kind): NftRule => {
+      const lookup: Statement = { kind: 'lookup', fields: fields[kind], set: this.setName(kind) }
+      return kind === 'pod' ? [everyPod, lookup, ...then] : [lookup, ...then]
+    })
+    return this.shape.anyPod ? [[everyPod, ...then], ...rules] : rules
   }
 
   setName(kind: Kind): string {
     return `${this.id}_${kind}`
   }
 
-  /** Declares the sets, with the elements given. */
+  /** Declares the sets, with the elements given, which are the draft's from then on. */
   emit(draft: Draft, table: string, family: NftFamily, sets: Sets): void {
     const address: FieldType = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr'
     const keys: Record<Kind, readonly FieldType[]> = {
@@ -144,13 +161,14 @@ export class Stage {
       peer: [address],
       port: ['inet_proto', 'inet_service'],
       net: [address, 'inet_proto', 'inet_service'],
+      pod: ['inet_proto', 'inet_service'],
     }
     for (const kind of KINDS)
       if (this.shape[kind]) {
         const name = this.setName(kind)
         draft
           .table(family, table)
-          .sets.set(name, { name, key: keys[kind], interval: kind === 'net', elements: new Set(sets[kind]) })
+          .sets.set(name, { name, key: keys[kind], interval: kind === 'net' || kind === 'pod', elements: sets[kind] })
       }
   }
 
@@ -174,6 +192,20 @@ export class Stage {
     return found
   }
 
+  #everyPodPorts(): Set<Element> {
+    const found = new Map<Protocol, PortRange[]>()
+    for (const { peers, ports } of this.rules)
+      if (namesEveryPod(peers) && ports !== 'any')
+        for (const match of ports)
+          for (const { protocol, first, last } of this.#resolved(match) ?? [])
+            found.set(protocol, [...(found.get(protocol) ?? []), { first, last }])
+    return new Set(
+      [...found].flatMap(([protocol, ranges]) =>
+        unitePorts(ranges).map((range) => `${protocol.toLowerCase()} . ${formatPorts(range)}`),
+      ),
+    )
+  }
+
   #rectangles(): Record<AddressFamily, readonly Rectangle[]> {
     if (!this.shape.net) return { 4: [], 6: [] }
     const found: Rectangle[] = []
@@ -187,18 +219,11 @@ export class Stage {
     return { 4: disjoint(found, 4), 6: disjoint(found, 6) }
   }
 
-  *#candidates(): Iterable<Pod> {
-    if (this.readsPortNames()) {
-      yield* this.#model.pods()
-      return
-    }
-    const seen = new Set<number>()
-    for (const group of this.podGroups())
-      for (const slot of group.members) {
-        if (seen.has(slot)) continue
-        seen.add(slot)
-        yield this.#model.podAt(slot)!
-      }
+  #candidates(): Iterable<Pod> {
+    if (this.readsPortNames()) return this.#model.pods()
+    const groups = [...this.podGroups()]
+    const slots = groups.length === 1 ? groups[0]!.members : new Set(groups.flatMap(({ members }) => [...members]))
+    return Array.from(slots, (slot) => this.#model.podAt(slot)!)
   }
 
   #enter(pod: Pod): void {
@@ -209,14 +234,39 @@ export class Stage {
     }
   }
 
+  /**
+   * Where nothing but the rules that match decides, it is worked out once for each combination of rules: pods by the
+   * thousand differ in no more than that.
+   */
   #contribution(pod: Pod, address: IPAddress): Contribution | undefined {
+    let matched = 0
+    let plain = this.#dynamic.length <= 31
+    for (let i = 0; i < this.#dynamic.length; i++) {
+      const { groups, looksUp } = this.#dynamic[i]!
+      if (looksUp) plain = false
+      else
+        for (const { members } of groups)
+          if (members.has(pod.slot)) {
+            matched |= 1 << i
+            break
+          }
+    }
+    if (!plain || (this.#ranged && this.#net[address.family].length > 0)) return this.#workOut(pod, address)
+    if (matched === 0) return undefined
+    if (!this.#known.has(matched)) this.#known.set(matched, this.#workOut(pod, address))
+    return this.#known.get(matched)
+  }
+
+  #workOut(pod: Pod, address: IPAddress): Contribution | undefined {
     const exact = new Set<string>()
     const ranges = new Map<Protocol, PortRange[]>()
-    for (const { peers, ports } of this.rules) {
-      const grouped = peers !== 'any' && peers.some((peer) => peer.kind === 'pods' && peer.group.members.has(pod.slot))
+    for (const { peers, ports, groups } of this.#dynamic) {
+      const grouped = groups.some(({ members }) => members.has(pod.slot))
       if (grouped && ports === 'any') return this.#share({ anyPort: true, exact: [], net: [] })
       if (ports === 'any') continue
-      const named = this.direction === 'egress' && (peers === 'any' || peers.some((peer) => inBlock(peer, address)))
+      const named =
+        this.direction === 'egress' &&
+        (peers === 'any' || namesEveryPod(peers) || peers.some((peer) => inBlock(peer, address)))
       if (!grouped && !named) continue
       for (const match of ports) {
         if (!grouped && match.kind === 'range') continue
@@ -273,35 +323,60 @@ const rangesOf = (peer: Peer): readonly AddressRange[] => {
   return [...peer.group.addresses.values()].map(({ family, value }) => ({ family, first: value, last: value }))
 }
 
+/** `looksUp`: what it lets through depends on the names that the peer gives its ports. */
+type DynamicRule = Pick<Rule, 'peers' | 'ports'> & { groups: readonly PodGroup[]; looksUp: boolean }
+
+const dynamicRule = ({ direction, peers, ports }: Rule): DynamicRule => ({
+  peers,
+  ports,
+  groups:
+    peers === 'any'
+      ? []
+      : peers.flatMap((peer) => (peer.kind === 'pods' && !isEveryPod(peer.group) ? [peer.group] : [])),
+  looksUp: direction === 'egress' && ports !== 'any' && ports.some(({ kind }) => kind === 'named'),
+})
+
+const isEveryPod = ({ namespace, namespaceSelector, podSelector }: PodGroup): boolean =>
+  namespace === undefined && namespaceSelector.length === 0 && podSelector.length === 0
+
+const namesEveryPod = (peers: Rule['peers']): boolean =>
+  peers !== 'any' && peers.some((peer) => peer.kind === 'pods' && isEveryPod(peer.group))
+
 const namesBeyondGroups = ({ direction, peers, ports }: Rule): boolean =>
   direction === 'egress' &&
   ports !== 'any' &&
   ports.some(({ kind }) => kind === 'named') &&
-  (peers === 'any' || peers.some(({ kind }) => kind === 'block'))
+  (peers === 'any' || namesEveryPod(peers) || peers.some(({ kind }) => kind === 'block'))
 
 function shapeOf(
   rules: readonly Rule[],
   resolved: (match: PortMatch) => readonly { first: number; last: number }[] | undefined,
 ): Shape {
-  const shape: Shape = { exact: false, peer: false, port: false, net: false, all: false }
+  const shape: Shape = { exact: false, peer: false, port: false, net: false, pod: false, all: false, anyPod: false }
   for (const { peers, ports } of rules) {
-    const [pods, blocks] =
-      peers === 'any' ? [false, false] : [peers.some((p) => p.kind === 'pods'), peers.some((p) => p.kind !== 'pods')]
+    const any = peers === 'any'
+    const pods = !any && peers.some((peer) => peer.kind === 'pods' && !isEveryPod(peer.group))
+    const blocks = !any && peers.some(({ kind }) => kind !== 'pods')
+    const everyPod = namesEveryPod(peers)
     if (ports === 'any') {
-      shape.all ||= peers === 'any'
+      shape.all ||= any
       shape.peer ||= pods
       shape.net ||= blocks
-    } else
-      for (const match of ports) {
-        const known = resolved(match)
-        if (known === undefined) shape.exact ||= peers === 'any' || pods || blocks
-        for (const { first, last } of known ?? []) {
-          shape.net ||= blocks || (first !== last && (peers === 'any' || pods))
-          if (first !== last) continue
-          shape.port ||= peers === 'any'
-          shape.exact ||= pods
-        }
+      shape.anyPod ||= everyPod
+      continue
+    }
+    for (const match of ports) {
+      const known = resolved(match)
+      shape.exact ||= known === undefined
+      for (const { first, last } of known ?? []) {
+        shape.pod ||= everyPod
+        shape.net ||= blocks || (first !== last && (any || pods))
+        if (first !== last) continue
+        shape.port ||= any
+        shape.exact ||= pods
       }
+    }
   }
-  return shape.all ? { exact: false, peer: false, port: false, net: false, all: true } : shape
+  if (!shape.all) return shape
+  return { exact: false, peer: false, port: false, net: false, pod: false, all: true, anyPod: false }
 }
