@@ -3,7 +3,14 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rawSubject } from '../../kernel/authn/certificate-reader.ts'
 import { writePrivate, writePublic } from '../../platform/files.ts'
-import { createKeyPair, type ExtendedKeyUsage, type Issuer, issueCertificate, privateKeyPem } from './certificate.ts'
+import {
+  createKeyPair,
+  type ExtendedKeyUsage,
+  type Issuer,
+  issueCertificate,
+  type NameConstraints,
+  privateKeyPem,
+} from './certificate.ts'
 
 /** What an intermediate may issue for; each has a key of its own, so that none can stand in for another. */
 export type IntermediateName = 'api-server' | 'client' | 'kubelet-client' | 'kubelet-serving' | 'front-proxy' | 'etcd'
@@ -15,6 +22,16 @@ export const PURPOSES: Readonly<Record<IntermediateName, readonly ExtendedKeyUsa
   'kubelet-serving': ['serverAuth'],
   'front-proxy': ['clientAuth'],
   etcd: ['serverAuth', 'clientAuth'],
+}
+
+/**
+ * What an intermediate can never vouch for, whoever has its key. Clients of the API server trust the root: no certificate
+ * of a machine can pass for the API server's names in the cluster. The cluster's own etcd is on loopback only. Users'
+ * and machines' client certificates name nobody by what constraints could tell.
+ */
+export const NAME_CONSTRAINTS: Readonly<Partial<Record<IntermediateName, NameConstraints>>> = {
+  'kubelet-serving': { excluded: { dns: ['kubernetes', 'kubernetes.default', 'svc', 'cluster.local'] } },
+  etcd: { permitted: { dns: ['localhost'], ip: ['127.0.0.0/8', '::1/128'] } },
 }
 
 export type Authorities = { root: Issuer; intermediates: Readonly<Record<IntermediateName, Issuer>> }
@@ -69,11 +86,17 @@ export function openAuthorities(options: AuthorityOptions): Authorities {
         issuer: root,
         ca: true,
         pathLength: 0,
+        ...constraintsOf(purpose),
       }),
     )
   const purposes = Object.keys(PURPOSES) as IntermediateName[]
   const intermediates = Object.fromEntries(purposes.map((p) => [p, open(p)])) as Record<IntermediateName, Issuer>
   return { root, intermediates }
+}
+
+const constraintsOf = (purpose: IntermediateName): { nameConstraints?: NameConstraints } => {
+  const nameConstraints = NAME_CONSTRAINTS[purpose]
+  return nameConstraints === undefined ? {} : { nameConstraints }
 }
 
 /**
@@ -110,12 +133,13 @@ function openAuthority(
  * only self-signed certificates for trust anchors (node's servers cannot ask for partial chains), and with the root as
  * the anchor a certificate of any other intermediate would pass.
  */
-export function trustAnchor({ certificate, key }: Issuer, purpose: readonly ExtendedKeyUsage[]): X509Certificate {
+export function trustAnchor({ certificate, key }: Issuer, purpose: IntermediateName): X509Certificate {
   return issueCertificate({
     subject: { der: rawSubject(certificate.raw) },
     publicKey: certificate.publicKey,
     usages: ['keyCertSign', 'cRLSign'],
-    extKeyUsage: purpose,
+    extKeyUsage: PURPOSES[purpose],
+    ...constraintsOf(purpose),
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
     issuer: { selfSigned: key },

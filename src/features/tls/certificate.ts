@@ -48,6 +48,10 @@ export type SubjectAltNames = {
   uri?: readonly string[]
 }
 
+/** Of names that are there: DNS names with all below them, and networks as ADDRESS/BITS. */
+export type NameConstraints = { permitted?: Subtrees; excluded?: Subtrees }
+export type Subtrees = { dns?: readonly string[]; ip?: readonly string[] }
+
 export type Issuer = { certificate: X509Certificate; key: KeyObject }
 
 export type CertificateRequest = {
@@ -64,6 +68,7 @@ export type CertificateRequest = {
   issuer: Issuer | { selfSigned: KeyObject }
   ca?: boolean
   pathLength?: number
+  nameConstraints?: NameConstraints
   /** At most 20 octets, unsigned; default: 17 random ones. */
   serial?: Uint8Array
 }
@@ -158,6 +163,30 @@ export function generalNames(sans: SubjectAltNames): Buffer[] {
   return [...dns, ...email, ...uri, ...ip]
 }
 
+/** RFC 5280 section 4.2.1.10. */
+function nameConstraints({ permitted = {}, excluded = {} }: NameConstraints): Buffer {
+  const subtrees = ({ dns = [], ip = [] }: Subtrees): Buffer[] => [
+    ...dns.map((name) => sequence(implicit(2, ascii('DNS', name)))),
+    ...ip.map((network) => sequence(implicit(7, networkBytes(network)))),
+  ]
+  const [allow, deny] = [subtrees(permitted), subtrees(excluded)]
+  return sequence(
+    ...(allow.length > 0 ? [explicit(0, ...allow)] : []),
+    ...(deny.length > 0 ? [explicit(1, ...deny)] : []),
+  )
+}
+
+/** Address and mask of ADDRESS/BITS. */
+function networkBytes(network: string): Buffer {
+  const [address = '', bits = ''] = network.split('/')
+  const base = addressBytes(address)
+  const length = Number(bits)
+  if (!/^\d{1,3}$/.test(bits) || length > base.length * 8)
+    throw new CertificateError('invalid-san', `${JSON.stringify(network)} is no network`)
+  const mask = base.map((_, i) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * i)))
+  return Buffer.concat([base, Buffer.from(mask)])
+}
+
 function extension(oid: string, critical: boolean, value: Uint8Array): Buffer {
   return critical
     ? sequence(objectIdentifier(oid), boolean(true), octetString(value))
@@ -243,6 +272,8 @@ export function signCertificate(request: CertificateRequest): Buffer {
       ? []
       : [extension('2.5.29.15', true, namedBits(request.usages.map((u) => KEY_USAGE_BITS[u])))]),
   ]
+  if (request.nameConstraints !== undefined)
+    extensions.push(extension('2.5.29.30', true, nameConstraints(request.nameConstraints)))
   if (request.extKeyUsage !== undefined && request.extKeyUsage.length > 0) {
     const purposes = request.extKeyUsage.map((u) => objectIdentifier(EXTENDED_KEY_USAGE_OIDS[u]))
     extensions.push(extension('2.5.29.37', false, sequence(...purposes)))

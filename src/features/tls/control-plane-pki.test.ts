@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, get } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { load } from 'js-yaml'
@@ -358,4 +368,29 @@ test('pki: signing keys of another type than P-256 in the folder are an error of
   const { privateKey } = generateKeyPairSync('ed25519')
   writeFileSync(pki.file('ca-client', 'key'), privateKey.export({ type: 'pkcs8', format: 'pem' }))
   assert.throws(() => open({ directory }), { name: 'PkiError' })
+})
+
+test('pki: an intermediate cannot vouch for names that are not its own, whoever has its key', () => {
+  const pki = open()
+  const accepts = (name: 'kubelet-serving' | 'etcd', sans: { dns?: string[]; ip?: string[] }): boolean => {
+    const { certificate } = pki.issue(name, { commonName: 'system:node:n1', sans })
+    const file = join(folder(), 'chain.pem')
+    mkdirSync(dirname(file))
+    writeFileSync(file, certificate)
+    const args = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', pki.file('ca', 'crt')]
+    const { status } = spawnSync('openssl', [...args, '-untrusted', pki.file(`ca-${name}`, 'crt'), file])
+    return status === 0
+  }
+  assert.ok(accepts('kubelet-serving', { dns: ['n1', 'n1.example.org'], ip: ['172.31.0.11', '127.0.0.1', 'fd00::1'] }))
+  for (const name of [
+    'kubernetes',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    'x.kubernetes.default',
+    'kubernetes.default.svc.cluster.local',
+  ])
+    assert.equal(accepts('kubelet-serving', { dns: ['n1', name] }), false, name)
+  assert.ok(accepts('etcd', { dns: ['localhost'], ip: ['127.0.0.1', '::1'] }))
+  for (const sans of [{ ip: ['10.96.0.1'] }, { dns: ['etcd.example.org'] }, { ip: ['::2'] }])
+    assert.equal(accepts('etcd', sans), false, JSON.stringify(sans))
 })

@@ -173,7 +173,7 @@ export class ControlPlanePki {
 
   #trustAgain(): void {
     const anchors = (name: IntermediateName): string[] =>
-      this.#generations.trusted.map(({ intermediates }) => trustAnchor(intermediates[name], PURPOSES[name]).toString())
+      this.#generations.trusted.map(({ intermediates }) => trustAnchor(intermediates[name], name).toString())
     this.#anchors = {
       client: anchors('client'),
       'kubelet-client': anchors('kubelet-client'),

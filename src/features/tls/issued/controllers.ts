@@ -3,7 +3,7 @@ import { createInformer } from '../../../kernel/controller/informer.ts'
 import { sleep, systemTimers } from '../../../kernel/controller/timers.ts'
 import { sweeper } from '../../../kernel/controllers/sweep.ts'
 import type { ControllerFactory } from '../../../kernel/feature.ts'
-import type { ControlPlanePki } from '../control-plane-pki.ts'
+import type { ControlPlanePki, LeafName } from '../control-plane-pki.ts'
 import type { Revocations } from '../revocation.ts'
 import { ISSUED_CERTIFICATES, specOf } from './kind.ts'
 import { CONTROL_PLANE_SIGNER, recordIssued } from './record.ts'
@@ -53,21 +53,27 @@ export function ownCertificateRecords(pki: ControlPlanePki, identity: string): C
     name: 'own-certificate-records',
     run: async (signal) => {
       let wake = (): void => undefined
-      const stop = pki.onChange(() => wake())
+      // Each as it was issued: the next renewal may come before this one is recorded.
+      const waiting: { request: string; cert: string }[] = []
+      const add = (names: readonly LeafName[]): void => {
+        for (const name of names) waiting.push({ request: name, cert: pki.leaf(name).cert })
+        wake()
+      }
+      const stop = pki.onChange(({ issued }) => add(issued))
+      signal.addEventListener('abort', () => wake(), { once: true })
+      add(pki.leafNames)
       try {
         while (!signal.aborted) {
           const changed = new Promise<void>((resolve) => {
             wake = resolve
-            signal.addEventListener('abort', () => resolve(), { once: true })
           })
           try {
-            for (const name of pki.leafNames)
-              await recordIssued(client, pki.leaf(name).cert, {
-                signerName: CONTROL_PLANE_SIGNER,
-                request: name,
-                requestedBy: identity,
-              })
-            await changed
+            for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+              const { request, cert } = next
+              await recordIssued(client, cert, { signerName: CONTROL_PLANE_SIGNER, request, requestedBy: identity })
+              waiting.shift()
+            }
+            if (!signal.aborted) await changed
           } catch (error) {
             if (signal.aborted) return
             log('warn', `the control plane's certificates are not recorded: ${(error as Error).message}; trying again`)
