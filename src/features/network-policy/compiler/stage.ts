@@ -61,8 +61,11 @@ export class Stage {
   readonly #dynamic: readonly DynamicRule[]
   /** Whether one of them has a range of ports, which must not overlap with the blocks. */
   readonly #ranged: boolean
-  /** By the rules that match, as bits. */
-  readonly #known = new Map<number, Contribution | undefined>()
+  readonly #looksUp: boolean
+  /** Whether two pods that the same rules match, with the same ports, may yet differ. */
+  readonly #byAddress: boolean
+  /** By the rules that match, as bits, and by the pod's ports where they count. */
+  readonly #known = new Map<number | string, Contribution | undefined>()
 
   constructor(
     model: NetworkPolicyModel,
@@ -77,6 +80,12 @@ export class Stage {
     this.rules = rules
     this.#own = own
     this.#dynamic = rules.map(dynamicRule).filter(({ groups, looksUp }) => groups.length > 0 || looksUp)
+    this.#looksUp = this.#dynamic.some(({ looksUp }) => looksUp)
+    this.#byAddress =
+      this.#dynamic.length > 31 ||
+      this.#dynamic.some(
+        ({ looksUp, peers }) => looksUp && peers !== 'any' && peers.some(({ kind }) => kind === 'block'),
+      )
     this.#ranged = this.#dynamic.some(
       ({ ports }) => ports !== 'any' && ports.some((match) => match.kind === 'range' && match.first !== match.last),
     )
@@ -235,26 +244,22 @@ export class Stage {
   }
 
   /**
-   * Where nothing but the rules that match decides, it is worked out once for each combination of rules: pods by the
+   * Where nothing but the rules that match decides, and the names of ports, it is worked out once for each combination of rules: pods by the
    * thousand differ in no more than that.
    */
   #contribution(pod: Pod, address: IPAddress): Contribution | undefined {
+    if (this.#byAddress || (this.#ranged && this.#net[address.family].length > 0)) return this.#workOut(pod, address)
     let matched = 0
-    let plain = this.#dynamic.length <= 31
-    for (let i = 0; i < this.#dynamic.length; i++) {
-      const { groups, looksUp } = this.#dynamic[i]!
-      if (looksUp) plain = false
-      else
-        for (const { members } of groups)
-          if (members.has(pod.slot)) {
-            matched |= 1 << i
-            break
-          }
-    }
-    if (!plain || (this.#ranged && this.#net[address.family].length > 0)) return this.#workOut(pod, address)
-    if (matched === 0) return undefined
-    if (!this.#known.has(matched)) this.#known.set(matched, this.#workOut(pod, address))
-    return this.#known.get(matched)
+    for (let i = 0; i < this.#dynamic.length; i++)
+      for (const { members } of this.#dynamic[i]!.groups)
+        if (members.has(pod.slot)) {
+          matched |= 1 << i
+          break
+        }
+    if (matched === 0 && !this.#looksUp) return undefined
+    const key = this.#looksUp ? `${matched}|${pod.portsKey}` : matched
+    if (!this.#known.has(key)) this.#known.set(key, this.#workOut(pod, address))
+    return this.#known.get(key)
   }
 
   #workOut(pod: Pod, address: IPAddress): Contribution | undefined {

@@ -19,6 +19,8 @@ export type Pod = {
   /** Shares its machine's addresses: never a subject, never a selector's peer. */
   hostNetwork: boolean
   ports: readonly NamedPort[]
+  /** Equal for pods with equal ports. */
+  portsKey: string
   /** The machine's end of the pod's link, on the pod's own machine. */
   link: string | undefined
 }
@@ -62,6 +64,7 @@ export function podOf(object: KubeObject, slot: number): Pod {
   const status = object['status'] ?? {}
   const ips = (status.podIPs ?? []) as { ip?: string }[]
   const hostNetwork = spec.hostNetwork === true
+  const ports = namedPorts(spec)
   return {
     slot,
     key: podKey(namespace, name),
@@ -71,7 +74,8 @@ export function podOf(object: KubeObject, slot: number): Pod {
     node: spec.nodeName ?? '',
     addresses: hostNetwork ? [] : addressesOf([status.podIP, ...ips.map(({ ip }) => ip)]),
     hostNetwork,
-    ports: namedPorts(spec),
+    ports,
+    portsKey: ports.map(({ name, protocol, port }) => `${name}=${port}/${protocol}`).join(),
     link: undefined,
   }
 }
@@ -89,10 +93,6 @@ export function sameFacts(a: Pod, b: Pod): boolean {
     a.hostNetwork === b.hostNetwork &&
     a.addresses.length === b.addresses.length &&
     a.addresses.every(({ text }, i) => text === b.addresses[i]!.text) &&
-    a.ports.length === b.ports.length &&
-    a.ports.every(({ name, protocol, port }, i) => {
-      const other = b.ports[i]!
-      return name === other.name && protocol === other.protocol && port === other.port
-    })
+    a.portsKey === b.portsKey
   )
 }
