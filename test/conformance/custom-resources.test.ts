@@ -2,7 +2,20 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { KubeObject } from '../../src/kernel/api/object.ts'
-import { call, customKind, eventually, get, namespace, patch, post, put, refused, remove, unique } from './server.ts'
+import {
+  call,
+  customKind,
+  eventually,
+  get,
+  namespace,
+  PATCH,
+  patch,
+  post,
+  put,
+  refused,
+  remove,
+  unique,
+} from './server.ts'
 
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 
@@ -127,6 +140,12 @@ test('nothing is created while the definition waits for its objects to go', asyn
   await remove(path)
   const create = await call('POST', crd.path, { body: { ...types, metadata: { name: 'late' } } })
   refused(create, 405, 'MethodNotAllowed', /^create not allowed while custom resource definition is terminating$/)
+  const applied = await call('PATCH', `${crd.path}/late`, {
+    body: { ...types, metadata: { name: 'late' } },
+    type: PATCH.apply,
+    query: { fieldManager: 'test' },
+  })
+  refused(applied, 405, 'MethodNotAllowed', /^create not allowed while custom resource definition is terminating$/)
   await eventually(
     () => get(path),
     (o) =>

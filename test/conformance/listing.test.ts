@@ -316,6 +316,14 @@ describe('Watchers', () => {
       [one?.object.kind, one?.object.metadata.name, one?.object['data']],
       ['PartialObjectMetadata', 'a', undefined],
     )
+    // An event has no list: kube-apiserver sends the objects.
+    const listed = await watch(path, { accept: PARTIAL_LIST })
+    const whole = await listed.next()
+    listed.stop()
+    assert.deepEqual(
+      [whole?.object.kind, whole?.object['data']],
+      ['ConfigMap', one && (await get(`${path}/a`))['data']],
+    )
     const tables = await watch(path, { accept: TABLE })
     const row = await tables.next()
     assert.deepEqual([row?.object.kind, row?.object['rows'][0].cells[0]], ['Table', 'a'])

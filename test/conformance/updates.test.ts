@@ -260,3 +260,50 @@ function certificateRequest(): string {
   const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${request.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`
   return Buffer.from(pem).toString('base64')
 }
+
+describe('metadata.generation', () => {
+  const labels = { app: 'a' }
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'c', image: 'x' }] } }
+  const selector = { matchLabels: labels }
+  const kinds: [kind: string, path: string, body: object, counts: boolean][] = [
+    ['Deployment', '/apis/apps/v1/namespaces/NS/deployments', { spec: { selector, template } }, true],
+    ['ReplicaSet', '/apis/apps/v1/namespaces/NS/replicasets', { spec: { selector, template } }, false],
+    ['StatefulSet', '/apis/apps/v1/namespaces/NS/statefulsets', { spec: { selector, template } }, false],
+    ['DaemonSet', '/apis/apps/v1/namespaces/NS/daemonsets', { spec: { selector, template } }, false],
+    ['NetworkPolicy', '/apis/networking.k8s.io/v1/namespaces/NS/networkpolicies', { spec: { podSelector: {} } }, false],
+  ]
+  for (const [kind, where, body, counts] of kinds)
+    test(`annotations of a ${kind} ${counts ? 'count' : 'do not count'}`, async () => {
+      const path = where.replace('NS', await namespace('generation'))
+      const name = unique('a')
+      const created = await post(path, { metadata: { name }, ...body })
+      const annotated = await patch(`${path}/${name}`, 'merge', { metadata: { annotations: { a: 'b' } } })
+      assert.equal(annotated.metadata.generation, created.metadata.generation! + (counts ? 1 : 0))
+      const labelled = await patch(`${path}/${name}`, 'merge', { metadata: { labels: { a: 'b' } } })
+      assert.equal(labelled.metadata.generation, annotated.metadata.generation)
+      if (kind === 'NetworkPolicy') return
+      const status = await patch(`${path}/${name}/status`, 'merge', { metadata: { annotations: { c: 'd' } } })
+      assert.equal(status.metadata.generation, annotated.metadata.generation)
+    })
+})
+
+test('webhook configurations take finalizers without a domain, as kinds outside of the core package do', async () => {
+  for (const way of ['validating', 'mutating']) {
+    const path = `/apis/admissionregistration.k8s.io/v1/${way}webhookconfigurations`
+    const name = unique('f')
+    await post(path, { metadata: { name, finalizers: ['hold'] }, webhooks: [hook] })
+    await patch(`${path}/${name}`, 'merge', { metadata: { finalizers: null } })
+  }
+  const configMaps = `/api/v1/namespaces/${await namespace('finalizers')}/configmaps`
+  const refusedMap = await call('POST', configMaps, { body: { metadata: { name: 'a', finalizers: ['hold'] } } })
+  refused(refusedMap, 422, 'Invalid', /name is neither a standard finalizer name nor is it fully qualified/)
+})
+
+test('the priority classes of the system are there', async () => {
+  const path = '/apis/scheduling.k8s.io/v1/priorityclasses'
+  for (const [name, value] of [
+    ['system-node-critical', 2_000_001_000],
+    ['system-cluster-critical', 2_000_000_000],
+  ])
+    assert.equal((await get(`${path}/${name}`))['value'], value)
+})

@@ -1,17 +1,12 @@
 import type { KubeObject } from '../api/object.ts'
 import type { PodSpec } from '../resources/kinds/pod/types.ts'
+import { SYSTEM_CLASSES } from '../resources/kinds/priorityclass.ts'
 import type { Lookup } from './lookup.ts'
 import { refusal } from './refusal.ts'
 import type { AdmissionRequest, AdmissionStep } from './types.ts'
 
 const GROUP = 'scheduling.k8s.io'
 const PREEMPT = 'PreemptLowerPriority'
-/** Known even where nobody has stored them. */
-const SYSTEM_CLASSES: Readonly<Record<string, number>> = {
-  'system-cluster-critical': 2_000_000_000,
-  'system-node-critical': 2_000_001_000,
-}
-
 type Resolved = { name: string; priority: number; preemptionPolicy: string }
 
 /** Gives each pod the number of its PriorityClass, and lets only one class be the default (Kubernetes' Priority). */
@@ -78,6 +73,7 @@ function resolve(lookup: Lookup, request: AdmissionRequest, name: string): Resol
       preemptionPolicy: found['preemptionPolicy'] ?? PREEMPT,
     }
   if (name === '') return { name, priority: 0, preemptionPolicy: PREEMPT }
+  // Known even where nobody has stored them.
   if (Object.hasOwn(SYSTEM_CLASSES, name)) return { name, priority: SYSTEM_CLASSES[name]!, preemptionPolicy: PREEMPT }
   throw refusal(request, `no PriorityClass with name ${name} was found`)
 }

@@ -60,6 +60,8 @@ export type ApiServerOptions = {
   tls: SecureContextOptions
   /** How kubelets are reached and verified; without it there are no machines. */
   kubelet?: NodeConnection
+  /** How long a peer may take nothing of what waits for it; default one minute. */
+  stalledMs?: number
   /** Address clients are told in /api; default host:port. */
   serverAddress?: string
 }
@@ -152,7 +154,7 @@ export async function startApiServer(o: ApiServerOptions): Promise<ApiServer> {
     authenticate: access.authenticate,
     authorize: (attributes) => authorizer.authorize(attributes),
   })
-  const { server, sockets, disconnect } = createListener(o.tls, handler.handle, o.log)
+  const { server, sockets, disconnect } = createListener(o.tls, handler.handle, { log: o.log, stalledMs: o.stalledMs })
   await listen(server, o.host, o.port)
   const inherited = o.inheritedListener === undefined ? undefined : await listenToo(server, o.inheritedListener)
   return {

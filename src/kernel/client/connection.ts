@@ -1,5 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
+import { isIP } from 'node:net'
+import { checkServerIdentity, type ConnectionOptions as TlsOptions } from 'node:tls'
 import { ApiError } from '../api/status.ts'
 import { errorFromAnswer } from './status-error.ts'
 import { UnreachableError } from './unreachable.ts'
@@ -56,6 +58,12 @@ const RESET_CODES: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNA
 
 type Agents = { plain: Agent; watch: Agent }
 const NOTHING = { ca: undefined, cert: undefined, key: undefined }
+
+/** An address is verified in the certificate, and never sent as the server's name (RFC 6066, section 3). */
+function serverName(name: string | undefined): Pick<TlsOptions, 'servername' | 'checkServerIdentity'> {
+  if (name === undefined || isIP(name) === 0) return name === undefined ? {} : { servername: name }
+  return { servername: '', checkServerIdentity: (_host, peer) => checkServerIdentity(name, peer) }
+}
 
 /** Ends what is idle now, and what is busy as soon as it is done. */
 function retire(agent: Agent): void {
@@ -122,7 +130,7 @@ export class Connection {
       ca,
       cert,
       key,
-      servername: this.#options.serverName,
+      ...serverName(this.#options.serverName),
       minVersion: 'TLSv1.2' as const,
       rejectUnauthorized: true,
     }

@@ -361,6 +361,20 @@ describe('remote client', () => {
       await client({ serverName: 'api.example' }).get(SECRETS, 'ns', 'a')
     })
 
+    test('a name that is an address is looked for in the certificate, and is not sent', async () => {
+      const warnings: string[] = []
+      const warned = (warning: Error & { code?: string }): number => warnings.push(warning.code ?? '')
+      process.on('warning', warned)
+      const { port } = server.address() as AddressInfo
+      const url = new URL(`https://localhost:${port}`)
+      await client({ server: url, serverName: '127.0.0.1' }).get(SECRETS, 'ns', 'a')
+      seen.length = 0
+      await certificateError({ server: url, serverName: '192.0.2.1' }, /ERR_TLS_CERT_ALTNAME_INVALID/)
+      await new Promise((resolve) => setImmediate(resolve))
+      process.off('warning', warned)
+      assert.deepEqual(warnings, [])
+    })
+
     test('the client shows its certificate', async () => {
       const identity = await authority.issue('alice')
       await client(identity).get(SECRETS, 'ns', 'a')

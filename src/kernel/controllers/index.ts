@@ -13,6 +13,7 @@ import { namespaceDeletion } from './namespace-deletion/controller.ts'
 import type { ControllerOptions } from './options.ts'
 import { type RootCaConfigMapOptions, rootCaConfigMap } from './root-ca-config-map.ts'
 import { systemNamespaces } from './system-namespaces.ts'
+import { systemPriorityClasses } from './system-priority-classes.ts'
 import { type TokenSecretsOptions, tokenSecrets } from './token-secrets.ts'
 
 export { clusterIpAdmission } from './cluster-ip/admission.ts'
@@ -56,6 +57,7 @@ export type ApiServerControllersOptions = ApiServerIdentityOptions & { serviceCi
 export function apiServerControllers(options: ApiServerControllersOptions): ControllerFactory[] {
   return [
     systemNamespaces(options),
+    systemPriorityClasses(options),
     apiServerIdentity(options),
     kubernetesService({ ...options, serviceCidrs: options.serviceCidrs ?? DEFAULT_SERVICE_CIDRS }),
   ]

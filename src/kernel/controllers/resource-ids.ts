@@ -12,6 +12,11 @@ export const EVENTS: ResourceId = core('events')
 export const PODS: ResourceId = core('pods')
 export const LEASES: ResourceId = { group: 'coordination.k8s.io', version: 'v1', resource: 'leases' }
 export const ENDPOINT_SLICES: ResourceId = { group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' }
+export const PRIORITY_CLASSES: ResourceId = {
+  group: 'scheduling.k8s.io',
+  version: 'v1',
+  resource: 'priorityclasses',
+}
 export const CERTIFICATE_SIGNING_REQUESTS: ResourceId = {
   group: 'certificates.k8s.io',
   version: 'v1',

@@ -79,6 +79,8 @@ export type Strategy = {
   unqualifiedFinalizers?: boolean
   /** True where metadata.generation counts changes of the spec. */
   hasGeneration?: boolean
+  /** It counts those of annotations too (Deployment alone). */
+  generationCountsAnnotations?: boolean
   /**
    * Seconds of grace that a delete gives when the request names none: 30 for pods (its spec decides). Undefined: the
    * kind is deleted at once.

@@ -208,10 +208,7 @@ function channelTo(
   const [ca, key, cert] = [Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert)]
   if (ip === undefined) return [credentials.createSsl(ca, key, cert), channelOptions]
   const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(ip, peer) }
-  return [
-    credentials.createSsl(ca, key, cert, verify),
-    { ...channelOptions, 'grpc.ssl_target_name_override': 'etcd' },
-  ]
+  return [credentials.createSsl(ca, key, cert, verify), { ...channelOptions, 'grpc.ssl_target_name_override': 'etcd' }]
 }
 
 function sleep(milliseconds: number): Promise<void> {

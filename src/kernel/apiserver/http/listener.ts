@@ -29,12 +29,22 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 const PLAIN_HTTP = 'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n'
 
+export type ListenerOptions = {
+  /** Hears of memory that was given back; without it none is. */
+  log?: Log | undefined
+  stalledMs?: number | undefined
+}
+
 export type Listener = { server: Server; sockets: ReadonlySet<Socket>; disconnect: (whose: WhoseConnection) => number }
 /** By serial number and SHA-256 fingerprint, as x509Authenticator asks. */
 export type WhoseConnection = (serialNumber: string, fingerprint256: string) => boolean
 
 /** The HTTPS server with its limits, not yet listening. */
-export function createListener(tls: SecureContextOptions, handle: RequestListener, log?: Log): Listener {
+export function createListener(
+  tls: SecureContextOptions,
+  handle: RequestListener,
+  { log, stalledMs = STALLED_MS }: ListenerOptions = {},
+): Listener {
   keepPeerCertificatesFromLeaking()
   const server = createServer(
     {
@@ -57,7 +67,7 @@ export function createListener(tls: SecureContextOptions, handle: RequestListene
     handle,
   )
   server.on('upgrade', serveUpgrades(handle))
-  server.timeout = STALLED_MS
+  server.timeout = stalledMs
   server.maxConnections = MAX_CONNECTIONS
   // Headers above a maximum count would be dropped in silence, Impersonate-User too: their size is the limit.
   server.maxHeadersCount = 0

@@ -41,7 +41,9 @@ export async function watchVerb(r: ResourceRequest): Promise<void> {
   const allowBookmarks = isTrue(info.query.get('allowWatchBookmarks'))
   const sendInitial = info.query.get('sendInitialEvents')
   // A list that is streamed is never a table (KEP-3157).
-  const context = encodeContext(r, allowBookmarks && isTrue(sendInitial) ? ['object', 'partial'] : undefined)
+  const asked = encodeContext(r, allowBookmarks && isTrue(sendInitial) ? ['object', 'partial'] : undefined)
+  // Metadata of a list is nothing that an event has: kube-apiserver sends the objects then.
+  const context = asked.accepted.ofList ? { ...asked, accepted: { ...asked.accepted, form: 'object' as const } } : asked
   const { limit: _limit, continue: _continue, ...selection } = listParameters(r)
   const timeout = numberParameter(info.query, 'timeoutSeconds') ?? 0
   const seconds = timeout > 0 ? timeout : MIN_WATCH_SECONDS * (1 + Math.random())

@@ -2,7 +2,7 @@ import type { Json, KubeObject } from '../../api/object.ts'
 import { ApiError, badRequest, invalid } from '../../api/status.ts'
 import type { WriteParameters } from '../core.ts'
 import type { FieldValidation, Kind } from '../kind.ts'
-import { create } from '../verbs/create.ts'
+import { create, refuseWhileTerminating } from '../verbs/create.ts'
 import { deleteCollection, deletedStatus, deleteOne, isDryRun, parseDeleteOptions } from '../verbs/delete.ts'
 import { PATCH_TYPES, type PatchKind, patch, refuseUnknown } from '../verbs/patch.ts'
 import { update } from '../verbs/update.ts'
@@ -110,8 +110,7 @@ export async function readObject(
 
 export async function createVerb(r: ResourceRequest): Promise<void> {
   if (r.info.name !== '') throw methodNotAllowed()
-  if (r.kind.definition.terminating)
-    throw new ApiError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating')
+  refuseWhileTerminating(r.kind)
   const parameters = writeParameters(r, 'CreateOptions')
   const object = await readObject(r, r.kind, parameters.fieldValidation)
   const { entry } = await create(r.core, r.kind, namespaceOf(r), object, parameters, r.caller)

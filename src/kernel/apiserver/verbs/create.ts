@@ -40,6 +40,12 @@ export function bindNamespace(kind: Kind, object: KubeObject, namespace: string)
   object.metadata.namespace = namespace
 }
 
+/** What is created while its kind goes away would be lost. */
+export function refuseWhileTerminating({ definition }: Kind): void {
+  if (definition.terminating)
+    throw new ApiError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating')
+}
+
 /**
  * Creates an object: system metadata, defaults, ownership of fields, mutating admission, validation, validating
  * admission, one durable write.
@@ -54,6 +60,7 @@ export async function create(
   apply?: (config: KubeObject) => KubeObject,
 ): Promise<WriteResult> {
   const { definition } = kind
+  refuseWhileTerminating(kind)
   bindNamespace(kind, body, namespace)
   // An applied configuration owns what it names, not what defaults add: it goes through the field manager first.
   let object = apply ? apply(body) : body

@@ -122,7 +122,7 @@ async function attemptChange(
   object = request.object!
   const context = { now, subresource: what.subresource, user: caller.user.name, userInfo: caller.user }
   strategy?.prepareForUpdate?.(object, old, context)
-  if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(kind, object, old)
+  if (strategy?.hasGeneration) object.metadata.generation = nextGeneration(kind, object, old, what.subresource)
   if (pause) await pause()
   const errors = kind.validateUpdate(object, old, context)
   if (errors.length > 0) throw invalid(definition.group, definition.kind, entry.name, dedupe(errors))
@@ -206,11 +206,13 @@ function resetForSubresource(kind: Kind, object: KubeObject, old: KubeObject, su
   } else if (subresource === '' && kind.subresource('status') !== undefined) restore(object, old, 'status')
 }
 
-function nextGeneration(kind: Kind, object: KubeObject, old: KubeObject): number {
+function nextGeneration(kind: Kind, object: KubeObject, old: KubeObject, subresource: string): number {
   const before = old.metadata.generation ?? 1
   // A custom kind without the status subresource has no field of that meaning.
   const hasStatus = !kind.definition.custom || kind.subresource('status') !== undefined
-  return jsonEqual(counted(object, hasStatus), counted(old, hasStatus)) ? before : before + 1
+  if (!jsonEqual(counted(object, hasStatus), counted(old, hasStatus))) return before + 1
+  if (kind.definition.strategy?.generationCountsAnnotations !== true || subresource !== '') return before
+  return jsonEqual(object.metadata.annotations ?? {}, old.metadata.annotations ?? {}) ? before : before + 1
 }
 
 /** What changes of are counted in metadata.generation. */

@@ -129,6 +129,16 @@ describe('garbage collection', () => {
     await gone(get('b'))
   })
 
+  test('foreground of an object that owns itself comes to an end', async () => {
+    const a = await make('a')
+    const owns = owner(a, { blockOwnerDeletion: true })
+    await client.patch(CONFIG_MAPS, ns, 'a', 'merge', { metadata: { ownerReferences: [owns] } })
+    await make('child', [owns])
+    await remove('a', { propagationPolicy: 'Foreground' })
+    await gone(get('child'))
+    await gone(get('a'))
+  })
+
   test('orphan: dependents lose the reference and live', async () => {
     const root = await make('root')
     const other = await make('other')

@@ -189,10 +189,12 @@ export class OwnerGraph {
   }
 }
 
-/** Those dependents that hold up the foreground deletion of `owner`. */
+/** Those dependents that hold up the foreground deletion of `owner`: not itself, which could never go then. */
 export function blockingDependents(owner: GraphNode): GraphNode[] {
-  return [...owner.dependents].filter((dependent) =>
-    dependent.owners.some((o) => o.uid === owner.identity.uid && o.blockOwnerDeletion === true),
+  return [...owner.dependents].filter(
+    (dependent) =>
+      dependent !== owner &&
+      dependent.owners.some((o) => o.uid === owner.identity.uid && o.blockOwnerDeletion === true),
   )
 }
 

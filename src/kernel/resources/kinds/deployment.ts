@@ -163,6 +163,7 @@ export const deploymentKind: ResourceDefinition = {
         ? validateStatus(object, old)
         : [...validate(object), ...validateSameSelector(object, old)],
     hasGeneration: true,
+    generationCountsAnnotations: true,
     warnings: (object, old) => workloadWarnings(object, old, 'Pod names and hostnames'),
   },
 }

@@ -8,7 +8,8 @@ import { onCreate } from './pod/on-create.ts'
 
 const SYSTEM_PREFIX = 'system-'
 const HIGHEST_USER_VALUE = 1_000_000_000
-const SYSTEM_CLASSES: Readonly<Record<string, number>> = {
+/** Names and values of the classes that every cluster has. */
+export const SYSTEM_CLASSES: Readonly<Record<string, number>> = {
   'system-node-critical': 2_000_001_000,
   'system-cluster-critical': 2_000_000_000,
 }

@@ -185,6 +185,7 @@ function validateWebhook(hook: Webhook, mutating: boolean, path: string): FieldE
 function strategyOf(mutating: boolean): Strategy {
   return {
     allowUnconditionalUpdate: false,
+    unqualifiedFinalizers: true,
     hasGeneration: true,
     defaults(object) {
       for (const hook of webhooksOf(object)) {
