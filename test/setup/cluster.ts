@@ -28,6 +28,7 @@ export function run(file: string, args: readonly string[], options: RunOptions =
         resolve({ code, stdout, stderr })
       },
     )
+    child.stdin?.on('error', () => undefined) // a program may end without reading it: its exit code tells
     child.stdin?.end(options.input ?? '')
   })
 }
