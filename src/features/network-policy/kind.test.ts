@@ -43,6 +43,7 @@ const rows: [string, object, RegExp[]][] = [
           protocols: [
             { tcp: { destinationPort: { range: { start: 1, end: 65535 } } } },
             { udp: { destinationPort: { number: 53 } } },
+            { sctp: {} },
             { destinationNamedPort: 'http' },
           ],
         },
