@@ -67,3 +67,8 @@ fi
 exec 8>&-
 PATH=$RAMPART_TEST_BIN:$PATH
 export PATH
+
+# What machines need is installed as `rampart up` does it, where that is possible: their suites need root anyway.
+if [ "$(id -u)" = 0 ]; then
+  node "$root/test/setup/lab-packages.ts" || [ "${CI:-}" != true ] || exit 1
+fi
