@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
-import { parseCertificateRequest } from '../../tls/index.ts'
-import { writeCertificateRequest } from '../../tls/request-writer.ts'
+import { parseCertificateRequest, writeCertificateRequest } from '../../tls/index.ts'
+
 import { type Asked, judge, KUBELET_CLIENT, KUBELET_SERVING } from './judge.ts'
 
 const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
