@@ -225,7 +225,7 @@ async function openStore(
   if (etcdEndpoints.length === 0) {
     const etcd: EtcdProcess = await startEtcd(join(directory, 'etcd'), pki, log)
     closers.push(() => etcd.stop())
-    closers.push(pki.onChange(({ trust }) => void (trust && etcd.restart())))
+    closers.push(pki.onChange(restartOnNewTrust(pki, etcd)))
     etcdEndpoints = [etcd.endpoint]
     tls = {
       current: () => ({ ca: pki.etcdCaPem, ...pki.leaf('etcd-client') }),
@@ -243,6 +243,16 @@ async function openStore(
   const store = await untilAvailable(() => openEtcdStore({ endpoints: etcdEndpoints, tls, log }))
   closers.push(() => store.close())
   return { store, etcdEndpoints }
+}
+
+/** Which authorities are trusted etcd reads at its start only; who signs is no matter to it. */
+function restartOnNewTrust(pki: ControlPlanePki, etcd: EtcdProcess): () => void {
+  let known = String(pki.rotation.trusted)
+  return () => {
+    const now = String(pki.rotation.trusted)
+    if (now !== known) etcd.restart()
+    known = now
+  }
 }
 
 /** An etcd that was just started needs a moment. */

@@ -59,10 +59,27 @@ export function pemBlock(pem: string, type: string): Buffer | undefined {
   return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined
 }
 
+/** Requests that were read and verified, by their text: one is looked at when it is created, approved and signed. */
+const verified = new Map<string, CertificateRequest>()
+const MAX_VERIFIED = 1024
+const MAX_VERIFIED_BYTES = 2048
+
 /** Parses a PEM request and checks that it is signed with its own key. Throws an Error that says what is wrong. */
 export function parseCertificateRequest(pem: Buffer): CertificateRequest {
   if (pem.length > MAX_PEM_BYTES) throw new Error(`request is longer than ${MAX_PEM_BYTES} bytes`)
-  const der = pemBlock(pem.toString('latin1'), 'CERTIFICATE REQUEST')
+  const text = pem.toString('latin1')
+  const known = verified.get(text)
+  if (known !== undefined) return known
+  const request = parseAndVerify(text)
+  if (text.length <= MAX_VERIFIED_BYTES) {
+    verified.set(text, request)
+    if (verified.size > MAX_VERIFIED) verified.delete(verified.keys().next().value!)
+  }
+  return request
+}
+
+function parseAndVerify(pem: string): CertificateRequest {
+  const der = pemBlock(pem, 'CERTIFICATE REQUEST')
   if (der === undefined) throw new Error('PEM block type must be CERTIFICATE REQUEST')
   const root = readElement(der, 0)
   if (root.whole.length !== der.length) throw new Error('asn1: syntax error: trailing data')
