@@ -17,7 +17,7 @@ import {
   nftFamily,
   type Program,
 } from './program.ts'
-import { EVERY_POD, type Stage } from './stage.ts'
+import { EVERY_POD, noElements, type Sets, type Stage } from './stage.ts'
 
 export type CompilerOptions = Partial<BaseOptions> & {
   /** The machine whose program it is: chains for its pods, peers from everywhere. */
@@ -284,7 +284,7 @@ export class Compiler implements ModelListener {
       for (const family of FAMILIES) {
         const kept = fragment.references[family] > 0 && wasAlive(fragment, family, alive)
         const own = [...addresses].flatMap(([text, f]) => (nftFamily(f) === family ? [text] : []))
-        const read = (): ReturnType<Stage['elementsOf']> => joined(stage, family, own)
+        const read = (): Sets => joined(stage, family, own)
         const was = read()
         const changed = own.filter((address) => stage.refresh(addressFamily(family), address))
         if (!kept || changed.length === 0) continue
@@ -304,13 +304,11 @@ const wasAlive = (
   alive: ReadonlyMap<Fragment, Record<NftFamily, boolean>>,
 ): boolean => alive.get(fragment)?.[family] ?? true
 
-function joined(stage: Stage, family: NftFamily, addresses: readonly string[]): ReturnType<Stage['elementsOf']> {
-  const none = (): Set<Element> => new Set()
-  const all = { exact: none(), peer: none(), net: none(), port: none(), pod: none() }
-  for (const address of addresses) {
-    const part = stage.elementsOf(addressFamily(family), address)
-    for (const kind of ['exact', 'peer', 'net'] as const) for (const element of part[kind]) all[kind].add(element)
-  }
+function joined(stage: Stage, family: NftFamily, addresses: readonly string[]): Sets {
+  const all = noElements()
+  for (const address of addresses)
+    for (const [kind, elements] of Object.entries(stage.elementsOf(addressFamily(family), address)))
+      for (const element of elements) all[kind as keyof Sets].add(element)
   return all
 }
 

@@ -1,6 +1,7 @@
 import {
   type AddressFamily,
   type AddressRange,
+  formatRange,
   type IPAddress,
   rangeContains,
   wholeFamily,
@@ -28,20 +29,22 @@ import {
 /** What the rules let one address do: `exact` and `net` are what follows the address in an element. */
 type Contribution = { anyPort: boolean; exact: readonly string[]; net: readonly string[] }
 
-const KINDS = ['exact', 'peer', 'port', 'net', 'pod'] as const
+const KINDS = ['exact', 'peer', 'block', 'port', 'net', 'pod'] as const
 type Kind = (typeof KINDS)[number]
 type Shape = Record<Kind, boolean> & { all: boolean; anyPod: boolean }
+const INTERVALS: ReadonlySet<Kind> = new Set(['block', 'net', 'pod'])
 /** The addresses of all pods of the cluster: rules for every pod share it. */
 export const EVERY_POD = 'pods'
-type Sets = Record<Kind, Set<Element>>
+export type Sets = Record<Kind, Set<Element>>
 
 const WIDE: readonly AddressFamily[] = [4, 6]
 
 /**
- * Rules of which any may match, as at most four sets whatever the number of rules: `exact` (address, protocol, port),
- * `peer` (address, any port), `port` (protocol and port, any peer) and `net` (ranges of addresses and ports); and where a
- * rule names all pods of the cluster, one more of protocols and ports beside the table's set of all pods. Which of them
- * there are depends on the rules alone, so that pods come and go by elements only.
+ * Rules of which any may match, as at most four sets whatever the number of rules: `exact` (address, protocol, port);
+ * `peer` (address, any port), which becomes `block` when there are ranges of addresses too; `port` (protocol and port, any
+ * peer), which goes into `net` when there are ranges of addresses or ports to go with it; and `pod` (protocols and ports)
+ * beside the table's set of all pods. What needs no port reads none: not every packet has one. Which sets there are
+ * depends on the rules alone, so that pods come and go by elements only.
  */
 export class Stage {
   readonly id: string
@@ -53,7 +56,8 @@ export class Stage {
   readonly shape: Shape
   readonly #port: ReadonlySet<Element>
   readonly #pod: ReadonlySet<Element>
-  readonly #net: Record<AddressFamily, readonly Rectangle[]>
+  /** Of `block` where they have no protocol, otherwise of `net`. */
+  readonly #rectangles: Record<AddressFamily, readonly Rectangle[]>
   readonly #contributions: Record<AddressFamily, Map<string, Contribution>> = { 4: new Map(), 6: new Map() }
   /** Most addresses contribute one of a few things: each is kept once. */
   readonly #shared = new Map<string, Contribution>()
@@ -79,20 +83,21 @@ export class Stage {
     this.direction = direction
     this.rules = rules
     this.#own = own
+    this.shape = shapeOf(rules, (match) => this.#resolved(match))
     this.#dynamic = rules.map(dynamicRule).filter(({ groups, looksUp }) => groups.length > 0 || looksUp)
     this.#looksUp = this.#dynamic.some(({ looksUp }) => looksUp)
     this.#byAddress =
       this.#dynamic.length > 31 ||
+      (this.shape.block && this.#dynamic.some(({ ports }) => ports === 'any')) ||
       this.#dynamic.some(
         ({ looksUp, peers }) => looksUp && peers !== 'any' && peers.some(({ kind }) => kind === 'block'),
       )
     this.#ranged = this.#dynamic.some(
       ({ ports }) => ports !== 'any' && ports.some((match) => match.kind === 'range' && match.first !== match.last),
     )
-    this.shape = shapeOf(rules, (match) => this.#resolved(match))
     this.#port = this.shape.port ? this.#anyPeerPorts() : new Set()
     this.#pod = this.shape.pod ? this.#everyPodPorts() : new Set()
-    this.#net = this.#rectangles()
+    this.#rectangles = this.#allRectangles()
     if (!this.shape.all) for (const pod of this.#candidates()) this.#enter(pod)
   }
 
@@ -113,17 +118,22 @@ export class Stage {
     const f = addressFamily(family)
     const exact = new Set<Element>()
     const peer = new Set<Element>()
-    const net = new Set(this.#net[f].map(formatRectangle))
-    for (const [address, contribution] of this.#contributions[f]) spread(address, contribution, exact, peer, net)
-    return { exact, peer, net, port: new Set(this.#port), pod: new Set(this.#pod) }
+    const rectangles = this.#rectangles[f]
+    const net = new Set(rectangles.filter(({ protocol }) => protocol !== undefined).map(formatRectangle))
+    const block = new Set(
+      rectangles.filter(({ protocol }) => protocol === undefined).map(({ range }) => blockOf(range)),
+    )
+    const sets = { exact, peer, block, net, port: new Set(this.#port), pod: new Set(this.#pod) }
+    for (const [address, contribution] of this.#contributions[f]) this.#spread(address, contribution, sets)
+    return sets
   }
 
   /** The elements of one address, as they are now. */
   elementsOf(family: AddressFamily, address: string): Sets {
-    const [exact, peer, net] = [new Set<Element>(), new Set<Element>(), new Set<Element>()]
+    const sets = noElements()
     const contribution = this.#contributions[family].get(address)
-    if (contribution !== undefined) spread(address, contribution, exact, peer, net)
-    return { exact, peer, net, port: new Set(), pod: new Set() }
+    if (contribution !== undefined) this.#spread(address, contribution, sets)
+    return sets
   }
 
   /** Looks at an address again. False when nothing has changed. */
@@ -146,6 +156,7 @@ export class Stage {
     const fields = {
       exact: [peer, 'l4proto', 'dport'],
       peer: [peer],
+      block: [peer, 'l4proto'],
       port: ['l4proto', 'dport'],
       net: [peer, 'l4proto', 'dport'],
       pod: ['l4proto', 'dport'],
@@ -168,6 +179,7 @@ export class Stage {
     const keys: Record<Kind, readonly FieldType[]> = {
       exact: [address, 'inet_proto', 'inet_service'],
       peer: [address],
+      block: [address, 'inet_proto'],
       port: ['inet_proto', 'inet_service'],
       net: [address, 'inet_proto', 'inet_service'],
       pod: ['inet_proto', 'inet_service'],
@@ -177,7 +189,7 @@ export class Stage {
         const name = this.setName(kind)
         draft
           .table(family, table)
-          .sets.set(name, { name, key: keys[kind], interval: kind === 'net' || kind === 'pod', elements: sets[kind] })
+          .sets.set(name, { name, key: keys[kind], interval: INTERVALS.has(kind), elements: sets[kind] })
       }
   }
 
@@ -215,14 +227,14 @@ export class Stage {
     )
   }
 
-  #rectangles(): Record<AddressFamily, readonly Rectangle[]> {
-    if (!this.shape.net) return { 4: [], 6: [] }
+  #allRectangles(): Record<AddressFamily, readonly Rectangle[]> {
+    if (!this.shape.net && !this.shape.block) return { 4: [], 6: [] }
     const found: Rectangle[] = []
     for (const { peers, ports } of this.rules) {
       const ranges = peers === 'any' ? WIDE.map(wholeFamily) : peers.flatMap(rangesOf)
       const matches = ports === 'any' ? [undefined] : ports.flatMap((match) => this.#resolved(match) ?? [])
       for (const match of matches)
-        if (peers !== 'any' || (match !== undefined && match.first !== match.last))
+        if (peers !== 'any' || (match !== undefined && this.shape.net))
           for (const range of ranges) found.push({ range, protocol: match?.protocol, ports: match ?? ALL_PORTS })
     }
     return { 4: disjoint(found, 4), 6: disjoint(found, 6) }
@@ -248,7 +260,8 @@ export class Stage {
    * thousand differ in no more than that.
    */
   #contribution(pod: Pod, address: IPAddress): Contribution | undefined {
-    if (this.#byAddress || (this.#ranged && this.#net[address.family].length > 0)) return this.#workOut(pod, address)
+    if (this.#byAddress || (this.#ranged && this.#rectangles[address.family].length > 0))
+      return this.#workOut(pod, address)
     let matched = 0
     for (let i = 0; i < this.#dynamic.length; i++)
       for (const { members } of this.#dynamic[i]!.groups)
@@ -267,7 +280,7 @@ export class Stage {
     const ranges = new Map<Protocol, PortRange[]>()
     for (const { peers, ports, groups } of this.#dynamic) {
       const grouped = groups.some(({ members }) => members.has(pod.slot))
-      if (grouped && ports === 'any') return this.#share({ anyPort: true, exact: [], net: [] })
+      if (grouped && ports === 'any') return this.#anyPort(address)
       if (ports === 'any') continue
       const named =
         this.direction === 'egress' &&
@@ -282,11 +295,25 @@ export class Stage {
     }
     const net: string[] = []
     for (const [protocol, list] of ranges)
-      for (const part of subtractPorts(unitePorts(list), covered(this.#net[address.family], address, protocol)))
+      for (const part of subtractPorts(unitePorts(list), covered(this.#rectangles[address.family], address, protocol)))
         net.push(` . ${protocol.toLowerCase()} . ${formatPorts(part)}`)
     return exact.size + net.length === 0
       ? undefined
       : this.#share({ anyPort: false, exact: [...exact].sort(), net: net.sort() })
+  }
+
+  /** Nothing where a block has the address already. */
+  #anyPort(address: IPAddress): Contribution | undefined {
+    const blocks = this.#rectangles[address.family].filter(({ protocol }) => protocol === undefined)
+    if (blocks.some(({ range }) => rangeContains(range, address))) return undefined
+    return this.#share({ anyPort: true, exact: [], net: [] })
+  }
+
+  #spread(address: string, { anyPort, exact, net }: Contribution, sets: Sets): void {
+    if (anyPort && this.shape.block) sets.block.add(`${address} . 0-255`)
+    else if (anyPort) sets.peer.add(address)
+    for (const rest of exact) sets.exact.add(address + rest)
+    for (const rest of net) sets.net.add(address + rest)
   }
 
   #share(contribution: Contribution): Contribution {
@@ -300,17 +327,12 @@ export class Stage {
 /** What happens with a packet that matches. */
 export type Then = readonly Statement[]
 
-function spread(
-  address: string,
-  { anyPort, exact, net }: Contribution,
-  into: Set<Element>,
-  peers: Set<Element>,
-  nets: Set<Element>,
-): void {
-  if (anyPort) peers.add(address)
-  for (const rest of exact) into.add(address + rest)
-  for (const rest of net) nets.add(address + rest)
+export const noElements = (): Sets => {
+  const none = (): Set<Element> => new Set()
+  return { exact: none(), peer: none(), block: none(), port: none(), net: none(), pod: none() }
 }
+
+const blockOf = (range: AddressRange): Element => `${formatRange(range)} . 0-255`
 
 function resolve(match: PortMatch, ports: readonly NamedPort[]): Exclude<PortMatch, { kind: 'named' }>[] {
   if (match.kind === 'range') return [match]
@@ -353,11 +375,22 @@ const namesBeyondGroups = ({ direction, peers, ports }: Rule): boolean =>
   ports.some(({ kind }) => kind === 'named') &&
   (peers === 'any' || namesEveryPod(peers) || peers.some(({ kind }) => kind === 'block'))
 
+const NO_SETS: Shape = {
+  exact: false,
+  peer: false,
+  block: false,
+  port: false,
+  net: false,
+  pod: false,
+  all: false,
+  anyPod: false,
+}
+
 function shapeOf(
   rules: readonly Rule[],
   resolved: (match: PortMatch) => readonly { first: number; last: number }[] | undefined,
 ): Shape {
-  const shape: Shape = { exact: false, peer: false, port: false, net: false, pod: false, all: false, anyPod: false }
+  const shape: Shape = { ...NO_SETS }
   for (const { peers, ports } of rules) {
     const any = peers === 'any'
     const pods = !any && peers.some((peer) => peer.kind === 'pods' && !isEveryPod(peer.group))
@@ -366,7 +399,7 @@ function shapeOf(
     if (ports === 'any') {
       shape.all ||= any
       shape.peer ||= pods
-      shape.net ||= blocks
+      shape.block ||= blocks
       shape.anyPod ||= everyPod
       continue
     }
@@ -382,6 +415,6 @@ function shapeOf(
       }
     }
   }
-  if (!shape.all) return shape
-  return { exact: false, peer: false, port: false, net: false, pod: false, all: true, anyPod: false }
+  if (shape.all) return { ...NO_SETS, all: true }
+  return { ...shape, peer: shape.peer && !shape.block, port: shape.port && !shape.net }
 }
