@@ -165,3 +165,37 @@ test('an edited policy changes the chain that is there', () => {
   )
   assert.equal(interpret(compiler.program(), 'forward', packet('8.8.8.8', '10.244.1.5')).verdict, 'accept')
 })
+
+test('a pod with other labels and another address leaves nothing behind', () => {
+  const { model, compiler } = machine()
+  const { ingress, podSelector } = {
+    podSelector: { matchLabels: { app: 'a' } },
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: 'c' } } }] }],
+  }
+  model.upsertPolicy(networkPolicy('x', 'deny-a', { podSelector, ingress }))
+  model.upsertPod(pod('x', 'c', { labels: { app: 'c' }, addresses: ['10.244.2.1'], node: 'n2' }))
+  compiler.update()
+  const passes = (from: string) => interpret(compiler.program(), 'forward', packet(from, '10.244.1.5')).verdict
+  assert.equal(passes('10.244.2.1'), 'accept')
+  model.upsertPod(pod('x', 'c', { labels: { app: 'd' }, addresses: ['10.244.2.2'], node: 'n2' }))
+  compiler.update()
+  assert.deepEqual([passes('10.244.2.1'), passes('10.244.2.2')], ['drop', 'drop'])
+})
+
+test('two pods with one address: the later one counts, when a chain is made as well as afterwards', () => {
+  const { model, compiler } = machine()
+  model.upsertPod(pod('x', 'c1', { labels: { app: 'c' }, addresses: ['10.244.2.1'], node: 'n2' }))
+  model.upsertPod(pod('x', 'c2', { labels: { app: 'd' }, addresses: ['10.244.2.1'], node: 'n2' }))
+  model.upsertPolicy(
+    networkPolicy('x', 'deny-a', {
+      podSelector: { matchLabels: { app: 'a' } },
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: 'c' } } }] }],
+    }),
+  )
+  compiler.update()
+  const passes = () => interpret(compiler.program(), 'forward', packet('10.244.2.1', '10.244.1.5')).verdict
+  assert.equal(passes(), 'drop')
+  model.deletePod('x', 'c2')
+  compiler.update()
+  assert.equal(passes(), 'accept')
+})

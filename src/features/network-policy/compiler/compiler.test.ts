@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import type { KubeObject } from '../../../kernel/api/object.ts'
+import { conformanceCases, conformanceWorld, runActions } from '../model/conformance.fixture.ts'
 import { verdict } from '../model/evaluate.ts'
 import { NetworkPolicyModel } from '../model/model.ts'
 import type { Pod } from '../model/pod.ts'
@@ -11,6 +14,10 @@ import { applyTransaction } from './apply.ts'
 import { Compiler } from './compiler.ts'
 import { interpret } from './interpret.fixture.ts'
 import type { Program } from './program.ts'
+
+const { cases } = conformanceCases(
+  gunzipSync(readFileSync(new URL('../model/data/conformance.json.gz', import.meta.url))),
+)
 
 /** Addresses that are no pod's, and no machine's. */
 const OUTSIDE = ['8.8.8.8', '169.254.169.254', '10.244.2.9', '2001:db8::1', 'fd00:244::40']
@@ -96,6 +103,10 @@ test('updates lead where a fresh start leads, each step applies to what the kern
         if (i % (together + 1) !== 0) return
         kernel = applyTransaction(kernel, compiler.update())
         assert.deepEqual(kernel, compiler.program())
+        const started = new Compiler(model, { node: 'n1' })
+        started.update()
+        assert.deepEqual(kernel, started.program())
+        model.listen(compiler)
       })
       kernel = applyTransaction(kernel, compiler.update())
       const fresh = new NetworkPolicyModel()
@@ -108,6 +119,34 @@ test('updates lead where a fresh start leads, each step applies to what the kern
     }),
     { numRuns: 150 },
   )
+})
+
+test('every cell of the conformance cases, through the program', () => {
+  let count = 0
+  for (const { group, description, steps } of cases) {
+    const current = conformanceWorld()
+    const compiler = new Compiler(current.model, { node: 'n1' })
+    let kernel: Program = new Map()
+    steps.forEach(({ actions, pods, services, cells }, step) => {
+      runActions(current, actions)
+      kernel = applyTransaction(kernel, compiler.update())
+      let cell = 0
+      for (const from of pods)
+        for (const to of pods)
+          for (const service of services) {
+            const expected = cells[cell++]
+            const want = from === to || expected === '3'
+            const [dport, protocol] = service.split('/') as [string, string]
+            const [saddr, daddr] = [from, to].map((key) => current.model.podByKey(key)!.addresses[0]!.text)
+            const packet = { family: 4 as const, saddr: saddr!, daddr: daddr!, l4proto: protocol.toLowerCase() }
+            const got = interpret(kernel, 'forward', { ...packet, sport: 40000, dport: Number(dport) })
+            if ((got.verdict === 'accept') !== want)
+              assert.fail(`${group}: ${description}, step ${step}: ${from} to ${to} ${service}: ${got.verdict}`)
+            count++
+          }
+    })
+  }
+  assert.equal(count, 123_669)
 })
 
 test('nothing to do is nothing', () => {

@@ -17,7 +17,8 @@ import {
   nftFamily,
   type Program,
 } from './program.ts'
-import { EVERY_POD, noElements, type Sets, type Stage } from './stage.ts'
+import { noElements, type Sets } from './shape.ts'
+import { EVERY_POD, type Stage } from './stage.ts'
 
 export type CompilerOptions = Partial<BaseOptions> & {
   /** The machine whose program it is: chains for its pods, peers from everywhere. */

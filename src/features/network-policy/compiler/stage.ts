@@ -25,19 +25,27 @@ import {
   subtractPorts,
   unitePorts,
 } from './rectangles.ts'
+import {
+  type DynamicRule,
+  dynamicRule,
+  INTERVALS,
+  KINDS,
+  type Kind,
+  namesBeyondGroups,
+  namesEveryPod,
+  noElements,
+  type Sets,
+  type Shape,
+  shapeOf,
+} from './shape.ts'
 
 /** What the rules let one address do: `exact` and `net` are what follows the address in an element. */
 type Contribution = { anyPort: boolean; exact: readonly string[]; net: readonly string[] }
 
-const KINDS = ['exact', 'peer', 'block', 'port', 'net', 'pod'] as const
-type Kind = (typeof KINDS)[number]
-type Shape = Record<Kind, boolean> & { all: boolean; anyPod: boolean }
-const INTERVALS: ReadonlySet<Kind> = new Set(['block', 'net', 'pod'])
+const WIDE: readonly AddressFamily[] = [4, 6]
+
 /** The addresses of all pods of the cluster: rules for every pod share it. */
 export const EVERY_POD = 'pods'
-export type Sets = Record<Kind, Set<Element>>
-
-const WIDE: readonly AddressFamily[] = [4, 6]
 
 /**
  * Rules of which any may match, as at most four sets whatever the number of rules: `exact` (address, protocol, port);
@@ -327,11 +335,6 @@ export class Stage {
 /** What happens with a packet that matches. */
 export type Then = readonly Statement[]
 
-export const noElements = (): Sets => {
-  const none = (): Set<Element> => new Set()
-  return { exact: none(), peer: none(), block: none(), port: none(), net: none(), pod: none() }
-}
-
 const blockOf = (range: AddressRange): Element => `${formatRange(range)} . 0-255`
 
 function resolve(match: PortMatch, ports: readonly NamedPort[]): Exclude<PortMatch, { kind: 'named' }>[] {
@@ -348,73 +351,4 @@ const rangesOf = (peer: Peer): readonly AddressRange[] => {
   if (peer.kind === 'block') return peer.ranges
   if (peer.kind === 'pods') return []
   return [...peer.group.addresses.values()].map(({ family, value }) => ({ family, first: value, last: value }))
-}
-
-/** `looksUp`: what it lets through depends on the names that the peer gives its ports. */
-type DynamicRule = Pick<Rule, 'peers' | 'ports'> & { groups: readonly PodGroup[]; looksUp: boolean }
-
-const dynamicRule = ({ direction, peers, ports }: Rule): DynamicRule => ({
-  peers,
-  ports,
-  groups:
-    peers === 'any'
-      ? []
-      : peers.flatMap((peer) => (peer.kind === 'pods' && !isEveryPod(peer.group) ? [peer.group] : [])),
-  looksUp: direction === 'egress' && ports !== 'any' && ports.some(({ kind }) => kind === 'named'),
-})
-
-const isEveryPod = ({ namespace, namespaceSelector, podSelector }: PodGroup): boolean =>
-  namespace === undefined && namespaceSelector.length === 0 && podSelector.length === 0
-
-const namesEveryPod = (peers: Rule['peers']): boolean =>
-  peers !== 'any' && peers.some((peer) => peer.kind === 'pods' && isEveryPod(peer.group))
-
-const namesBeyondGroups = ({ direction, peers, ports }: Rule): boolean =>
-  direction === 'egress' &&
-  ports !== 'any' &&
-  ports.some(({ kind }) => kind === 'named') &&
-  (peers === 'any' || namesEveryPod(peers) || peers.some(({ kind }) => kind === 'block'))
-
-const NO_SETS: Shape = {
-  exact: false,
-  peer: false,
-  block: false,
-  port: false,
-  net: false,
-  pod: false,
-  all: false,
-  anyPod: false,
-}
-
-function shapeOf(
-  rules: readonly Rule[],
-  resolved: (match: PortMatch) => readonly { first: number; last: number }[] | undefined,
-): Shape {
-  const shape: Shape = { ...NO_SETS }
-  for (const { peers, ports } of rules) {
-    const any = peers === 'any'
-    const pods = !any && peers.some((peer) => peer.kind === 'pods' && !isEveryPod(peer.group))
-    const blocks = !any && peers.some(({ kind }) => kind !== 'pods')
-    const everyPod = namesEveryPod(peers)
-    if (ports === 'any') {
-      shape.all ||= any
-      shape.peer ||= pods
-      shape.block ||= blocks
-      shape.anyPod ||= everyPod
-      continue
-    }
-    for (const match of ports) {
-      const known = resolved(match)
-      shape.exact ||= known === undefined
-      for (const { first, last } of known ?? []) {
-        shape.pod ||= everyPod
-        shape.net ||= blocks || (first !== last && (any || pods))
-        if (first !== last) continue
-        shape.port ||= any
-        shape.exact ||= pods
-      }
-    }
-  }
-  if (shape.all) return { ...NO_SETS, all: true }
-  return { ...shape, peer: shape.peer && !shape.block, port: shape.port && !shape.net }
 }

@@ -41,7 +41,7 @@ export function conformanceWorld(): ConformanceWorld {
 
 /** The third octet is the namespace's: z/a, z/b and z/c are 10.244.3.10 to 12, in the block that the cases speak of. */
 const addressOf = (namespace: string, name: string): string =>
-  `10.244.${'wxyz'.indexOf(namespace)}.${10 + 'abc'.indexOf(name)}`
+  `10.244.${(namespace.charCodeAt(0) - 'w'.charCodeAt(0) + 16 * (namespace.length - 1)) & 255}.${10 + name.charCodeAt(0) - 'a'.charCodeAt(0)}`
 
 export function runActions(world: ConformanceWorld, actions: readonly ConformanceAction[]): void {
   const { model } = world
@@ -55,8 +55,11 @@ export function runActions(world: ConformanceWorld, actions: readonly Conformanc
         spec,
       })
     } else if ('deletePolicy' in action) model.deletePolicy(...action.deletePolicy)
-    else if ('deleteNamespace' in action) model.deleteNamespace(action.deleteNamespace)
-    else if ('deletePod' in action) model.deletePod(...action.deletePod)
+    else if ('deleteNamespace' in action) {
+      for (const { namespace, name } of [...model.pods()])
+        if (namespace === action.deleteNamespace) model.deletePod(namespace, name)
+      model.deleteNamespace(action.deleteNamespace)
+    } else if ('deletePod' in action) model.deletePod(...action.deletePod)
     else if ('pod' in action) {
       const [namespace, name] = action.pod
       model.upsertPod(

@@ -356,6 +356,20 @@ test('an address goes to the pod that claimed it last, and back', () => {
   assert.equal(allowed(), false)
 })
 
+test('a namespace that nobody has spoken of is known by its name', () => {
+  const model = shop(
+    toPg({ ingress: [{ from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'new' } } }] }] }),
+  )
+  model.upsertPod(pod('new', 'a', { addresses: ['10.244.1.20'] }))
+  assert.equal(ask(model, 'new/a', 'db/pg').allowed, true)
+  model.upsertNamespace(namespace('new', { team: 'x' }))
+  assert.equal(ask(model, 'new/a', 'db/pg').allowed, true)
+  model.deletePod('new', 'a')
+  model.deleteNamespace('new')
+  model.upsertPod(pod('new', 'a', { addresses: ['10.244.1.20'] }))
+  assert.equal(ask(model, 'new/a', 'db/pg').allowed, true)
+})
+
 test('what the machine knows of its pods comes before what the API server knows', () => {
   const model = shop(toPg({ ingress: [{ from: [{ ...team('front'), ...app('new') }] }] }))
   model.upsertPod(pod('shop', 'new', { labels: { app: 'new' } }))
