@@ -231,7 +231,9 @@ async function statusOf(row: Row, path: string): Promise<void> {
     spec: row.kind === 'Node' ? {} : { ...spec, minReadySeconds: 77, replicas: 77, suspend: true },
     status: row.status!,
   })
-  assert.deepEqual(patched['spec'], spec, 'status writes leave the spec')
+  // A Node that nobody reports for is tainted meanwhile.
+  const own = ({ taints: _, ...rest }: Record<string, unknown>): object => rest
+  assert.deepEqual(own(patched['spec']), own(spec), 'status writes leave the spec')
   assert.equal(patched.metadata.annotations?.['patchedstatus'], 'true')
   for (const [field, value] of Object.entries(row.status!)) assert.deepEqual(patched['status'][field], value)
   assert.equal(patched.metadata.generation, before.metadata.generation)

@@ -1,4 +1,4 @@
-import { Environment, EvaluationError, type ParseResult } from '@marcbachmann/cel-js'
+import { type ASTNode, Environment, EvaluationError, type ParseResult } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
 import { registerAddresses, registerQuantities, registerUrls } from './cel-types.ts'
 import { celEqual, weightOf } from './cel-values.ts'
@@ -238,6 +238,11 @@ export function celEnvironment(): Environment {
     }))
   }
   return base.clone()
+}
+
+/** Its parts as they are written, not checked. Throws for what is no expression. */
+export function parseExpression(text: string): ASTNode {
+  return celEnvironment().parse(text).ast
 }
 
 export type Expression = {

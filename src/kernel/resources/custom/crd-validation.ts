@@ -5,7 +5,7 @@ import { validateWebhookClientConfig } from '../kinds/webhook-client.ts'
 import { IMMUTABLE } from '../validation/meta.ts'
 import { dns1035Label, dns1123Subdomain } from '../validation/names.ts'
 import { type CrdNames, type CrdSpec, type CrdVersion, hasCondition, specOf, statusOf } from './crd.ts'
-import { validateVersions } from './crd-versions.ts'
+import { validateCosts, validateVersions } from './crd-versions.ts'
 import { isKnownFormat } from './formats.ts'
 import { parseSchema } from './schema-parse.ts'
 import { formatWarnings } from './schema-rules.ts'
@@ -24,6 +24,8 @@ export function validateCustomResourceDefinition(crd: KubeObject): FieldError[] 
     ...validateStoredVersions(statusOf(crd).storedVersions ?? [], spec.versions ?? []),
     ...validateApproval(crd, spec),
   )
+  // Updates are compared with what was there, by the function below.
+  if (errors.length === 0 && !crd.metadata.resourceVersion) errors.push(...validateCosts(spec.versions ?? [], []))
   return errors
 }
 
@@ -45,6 +47,7 @@ export function validateCustomResourceDefinitionUpdate(
   }
   immutable('group', spec.group, before.group)
   immutable('names.plural', spec.names?.plural, before.names?.plural)
+  errors.push(...validateCosts(spec.versions ?? [], before.versions ?? []))
   return errors
 }
 

@@ -1,10 +1,13 @@
+import type { Json } from '../../api/object.ts'
 import { type FieldError, fieldError } from '../../api/status.ts'
+import { jsonEqual } from '../../merge/json-value.ts'
 import type { Schema } from '../schema.ts'
 import { dns1035Label } from '../validation/names.ts'
 import { type CrdScale, type CrdSubresources, type CrdVersion, sharedByAll } from './crd.ts'
 import { fieldNames, parseJsonPath } from './json-path.ts'
 import { MAX_SELECTABLE_FIELDS } from './limits.ts'
 import { COLUMN_FORMATS, COLUMN_TYPES, type PrinterColumn } from './printer-columns.ts'
+import { validateRuleCosts } from './rule-costs.ts'
 import { validateRules } from './rules.ts'
 import { parseSchema } from './schema-parse.ts'
 import { validateDefaults, validateSchemaRules } from './schema-rules.ts'
@@ -33,11 +36,36 @@ const NOT_AT_ROOT: readonly (keyof Schema)[] = [
   'x-kubernetes-map-type',
 ]
 
+/** Where errors in a version's schema are. Kubernetes names what all versions share by its one place in the internal form. */
+function schemaPaths(versions: readonly CrdVersion[]): { shared: boolean; pathOf: (index: number) => string } {
+  const shared = sharedByAll(versions, (v) => v.schema as never)
+  return {
+    shared,
+    pathOf: (i) => (shared ? 'spec.validation.openAPIV3Schema' : `spec.versions[${i}].schema.openAPIV3Schema`),
+  }
+}
+
+/**
+ * Rules that cost too much, in schemas that no version had `before`: who stored a definition when there was no such
+ * limit can still change its labels, and give it up.
+ */
+export function validateCosts(versions: readonly CrdVersion[], before: readonly CrdVersion[]): FieldError[] {
+  const { shared, pathOf } = schemaPaths(versions)
+  return versions.flatMap((version, i) => {
+    const raw = version.schema?.openAPIV3Schema
+    if (raw === undefined || (shared && i > 0)) return []
+    if (before.some((v) => jsonEqual(v.schema?.openAPIV3Schema as Json, raw as Json))) return []
+    const path = pathOf(i)
+    const { schema, errors } = parseSchema(raw, path)
+    return errors.length > 0 || validateRules(schema, path).length > 0 ? [] : validateRuleCosts(schema, path)
+  })
+}
+
 export function validateVersions(versions: readonly CrdVersion[]): FieldError[] {
   const errors: FieldError[] = []
-  // Kubernetes names what all versions share by its one place in the internal form.
+  const schemas = schemaPaths(versions)
   const shared = {
-    schema: sharedByAll(versions, (v) => v.schema as never),
+    schema: schemas.shared,
     subresources: sharedByAll(versions, (v) => v.subresources as never),
     columns: sharedByAll(
       versions,
@@ -55,13 +83,7 @@ export function validateVersions(versions: readonly CrdVersion[]): FieldError[] 
     if (schema === undefined) errors.push(fieldError.required(`${at}.schema.openAPIV3Schema`, 'schemas are required'))
     const repeated = i > 0
     if (schema !== undefined && !(shared.schema && repeated))
-      errors.push(
-        ...validateSchema(
-          schema,
-          version,
-          place(shared.schema, 'validation.openAPIV3Schema', 'schema.openAPIV3Schema'),
-        ),
-      )
+      errors.push(...validateSchema(schema, version, schemas.pathOf(i)))
     if (!(shared.subresources && repeated))
       errors.push(
         ...validateSubresources(version.subresources, place(shared.subresources, 'subresources', 'subresources')),

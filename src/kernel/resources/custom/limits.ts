@@ -23,6 +23,9 @@ export const MAX_SELECTABLE_FIELDS = 8
 export const MAX_RULE_STEPS = 200_000
 /** Steps of all rules for one object. */
 export const MAX_OBJECT_RULE_STEPS = 1_000_000
+/** What one rule for all values in an object, and all rules of a schema, may cost by estimate (Kubernetes). */
+export const MAX_ESTIMATED_RULE_COST = 10_000_000
+export const MAX_ESTIMATED_SCHEMA_COST = 100_000_000
 /** Bytes of one rule. */
 export const MAX_RULE_BYTES: number = 32 * 1024
 /** Bytes that a messageExpression may produce (Kubernetes). */

@@ -12,7 +12,8 @@ const fields = {
   min: integer,
   d: { type: 'number' },
   b: { type: 'boolean' },
-  l: { type: 'array', items: string },
+  // Loops over lists without bounds cost more than rules may.
+  l: { type: 'array', items: { ...string, maxLength: 1000 }, maxItems: 100 },
   m: { type: 'object', additionalProperties: integer },
   o: objectOf({ x: integer }),
   items: {
