@@ -47,7 +47,8 @@ export async function joinSteps(context: JoinContext, clock: Clock): Promise<Ste
     // Before the agent starts: its serving certificate is approved for the address that is recorded.
     recordStep,
     tokenStep(speaks, clock),
-    serviceStep(runs),
+    // An agent registers its Node when it starts: one whose Node is gone is started again.
+    serviceStep(runs && node !== undefined),
     readyStep(runs && speaks, clock),
     linksStep,
     finishStep(settled),
@@ -168,6 +169,7 @@ const serviceStep = (runs: boolean): Step<JoinContext> => ({
     if (facts.stateFolder) return
     await removeFolder(machine, config.stateFolder)
     await removeFolder(machine, config.runFolder)
+    await machine.run('undo', `rm -f ${PLACES.log} ${PLACES.log}.1`)
   },
 })
 
