@@ -19,8 +19,13 @@ import { installPackages } from './packages.ts'
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)))
 
-/** The lab of a cluster: its machines are namespaces of this host. */
-export const labOf = (paths: ClusterPaths): Lab => createLab({ name: paths.name, directory: paths.directory })
+/** The lab of a cluster: its machines are namespaces of this host, named after the cluster as its data folder knows it. */
+export function labOf(paths: ClusterPaths): Lab {
+  const stored = existsSync(paths.settings)
+    ? (JSON.parse(readFileSync(paths.settings, 'utf8')) as { name?: string }).name
+    : undefined
+  return createLab({ name: stored ?? paths.name, directory: paths.directory })
+}
 
 export const hasLab = (paths: ClusterPaths): boolean => existsSync(join(paths.directory, 'lab'))
 

@@ -22,13 +22,14 @@ export function registerImage(root: Command): void {
 
 async function importCommand(path: string, options: ImportOptions): Promise<void> {
   const format = outputFormat(options.output)
-  const { createLab, fullImageName, importImages, openImageSource } = await import('../../lab/index.ts')
+  const { fullImageName, importImages, openImageSource } = await import('../../lab/index.ts')
+  const { labOf } = await import('../lab.ts')
   if (options.name !== undefined) usage(() => fullImageName(options.name!))
   const paths = clusterPaths({
     ...(options.cluster === undefined ? {} : { name: options.cluster }),
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
   })
-  const targets = chosen(createLab({ name: paths.name, directory: paths.directory }).importTargets(), options.node)
+  const targets = chosen(labOf(paths).importTargets(), options.node)
   if (targets.length === 0) throw new CliError(`the cluster ${paths.name} has no machine that runs`)
   const source = await openImageSource(path, options.name).catch((error: Error) => {
     throw new CliError(error.message)
