@@ -183,8 +183,12 @@ describe('rampart kms', () => {
     const rows: [string[], number, RegExp][] = [
       [['serve'], 2, /--socket/],
       [['serve', '--socket', '@abstract', '--key-file', keyFile], 2, /abstract sockets have no permissions/],
-      [['serve', '--socket', file, '--key-file', keyFile], 3, /exists and is not a socket/],
-      [['serve', '--socket', join(base, 'no', 's'), '--key-file', keyFile], 3, /the folder .*no does not exist/],
+      [['serve', '--socket', file, '--key-file', join(base, 'f.json')], 3, /exists and is not a socket/],
+      [
+        ['serve', '--socket', join(base, 'no', 's'), '--key-file', join(base, 'e.json')],
+        3,
+        /the folder .*no does not exist/,
+      ],
       [['serve', '--socket', join(base, 's'), '--key-file', file], 3, /key file .*regular/],
       [['status', '--socket', join(base, 's'), '--timeout', 'soon'], 2, /--timeout "soon" is not a duration/],
       [['status', '--socket', 'unix://host/s'], 2, /three slashes/],
